@@ -1,0 +1,1 @@
+"""How a job runs: Celery tasks and the mapping pipeline."""
