@@ -65,7 +65,7 @@ CLASSES: Final[dict[str, tuple[MapClass, ...]]] = {
 }
 
 # Land cover types of Local Climate Zones carry 11-17 in rasters; GeoClimate writes them as 101-107.
-GEOCLIMATE_CODES: Final = {c.code: c.code if c.code <= 10 else c.code + 90 for c in LOCAL_CLIMATE_ZONES}
+GEOCLIMATE_CODES: Final = {c.code: c.code + (90 if c.label in "ABCDEFG" else 0) for c in LOCAL_CLIMATE_ZONES}
 # WRF (NUDAPT/WUDAPT table, MODIS-LCZ): built types are 51-60 since WRF 4.4.
 WRF_URBAN_CODES: Final = {code: 50 + code for code in range(1, 11)}
 

@@ -1,0 +1,88 @@
+"""Live progress of jobs in Redis: nothing here is truth, everything can be rebuilt from object storage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from jobs.errors import QueueUnavailable
+from jobs.record import LiveRecord, Warned, now
+
+_KEEP_SECONDS = 7 * 24 * 3600
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client with timeouts and three retries; the server may be reached by TCP or a unix socket."""
+    retry = Retry(ExponentialBackoff(cap=1.0, base=0.1), 3)
+    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5, retry=retry, decode_responses=True)
+
+
+class LiveJobs:
+    """Progress records by job id. Every method may raise QueueUnavailable."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def read(self, job: str) -> LiveRecord | None:
+        """Return the live record, or None where Redis knows nothing of the job."""
+        fields = self._call("hgetall", _key(job))
+        if not fields:
+            return None
+        done = self._call("scard", _key(job) + ":done")
+        warnings = tuple(Warned.model_validate_json(w) for w in sorted(self._call("smembers", _key(job) + ":warnings")))
+        return LiveRecord.model_validate(fields | {"blocks_done": done, "warnings": warnings})
+
+    def update(self, job: str, **fields: Any) -> None:
+        """Set fields of the live record and the time of the last sign of life."""
+        values = {"updated": now().isoformat()} | {name: str(value) for name, value in fields.items()}
+        self._call("hset", _key(job), mapping=values)
+        self._keep(_key(job))
+
+    def warn(self, job: str, warned: Warned) -> None:
+        """Add a warning; the same warning twice is one."""
+        self._call("sadd", _key(job) + ":warnings", warned.model_dump_json())
+        self._keep(_key(job) + ":warnings")
+
+    def block_done(self, job: str, *blocks: str) -> int:
+        """Note finished blocks (again is harmless) and return how many are finished."""
+        if blocks:
+            self._call("sadd", _key(job) + ":done", *blocks)
+            self._keep(_key(job) + ":done")
+        self.update(job)
+        return int(self._call("scard", _key(job) + ":done"))
+
+    def attempt(self, job: str, task: str) -> int:
+        """Count one more start of a task and return how often it has been started."""
+        count = int(self._call("hincrby", _key(job) + ":attempts", task, 1))
+        self._keep(_key(job) + ":attempts")
+        return count
+
+    def settled(self, job: str, task: str) -> None:
+        """Forget the starts of a task that ended in an orderly way."""
+        self._call("hdel", _key(job) + ":attempts", task)
+
+    def forget(self, job: str) -> None:
+        """Drop everything known of a job."""
+        self._call("delete", *(_key(job) + part for part in ("", ":done", ":warnings", ":attempts")))
+
+    def ping(self) -> None:
+        """Raise QueueUnavailable unless the server answers."""
+        self._call("ping")
+
+    def _keep(self, key: str) -> None:
+        self._call("expire", key, _KEEP_SECONDS)
+
+    def _call(self, command: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return getattr(self._client, command)(*args, **kwargs)
+        except RedisError as error:
+            msg = "the queue does not answer; the job is kept and goes on once it does"
+            raise QueueUnavailable(msg) from error
+
+
+def _key(job: str) -> str:
+    return f"cityzones:{job}"

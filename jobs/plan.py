@@ -1,0 +1,89 @@
+"""The plan of a job: its grid, its blocks and its frozen choices, written once before any block is mapped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Literal
+
+import shapely
+from pydantic import BaseModel, ConfigDict
+from shapely.geometry.base import BaseGeometry
+
+from jobs.area import Grid
+from jobs.record import Warned
+
+
+class Block(BaseModel):
+    """A window of the job's grid that one task maps: upper-left pixel and size, all multiples of the scene cell."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    row: int
+    column: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the block in an array over the job's grid."""
+        return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
+
+
+class Plan(BaseModel):
+    """jobs/<job>/plan.json. `imagery` is worker.imagery's own frozen choice of scenes or files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    job: str
+    model: str
+    model_version: str
+    grid: dict[str, Any]
+    block_pixels: int
+    blocks: tuple[Block, ...]
+    aoi: dict[str, Any]
+    km2: float
+    imagery: dict[str, Any]
+    has_buildings: bool
+    parcels: int | None
+    units: Literal["auto", "pixel", "scene", "parcel"]
+    outputs: tuple[str, ...]
+    warnings: tuple[Warned, ...]
+
+    @property
+    def pixel_grid(self) -> Grid:
+        """The grid as an object."""
+        return Grid(**self.grid)
+
+
+def grid_record(grid: Grid) -> dict[str, Any]:
+    """Return a grid as plan.json holds it."""
+    return asdict(grid)
+
+
+def cut_blocks(grid: Grid, side: int, area: BaseGeometry) -> tuple[Block, ...]:
+    """Cut a grid into blocks of `side` pixels, row by row; blocks that `area` (in the grid's CRS) misses are left out.
+
+    Blocks at the right and lower edge are smaller. Their upper-left corners are multiples of `side`.
+    """
+    shapely.prepare(area)
+    return tuple(b for b in _all_blocks(grid, side) if area.intersects(shapely.box(*_bounds(grid, b))))
+
+
+def count_blocks(grid: Grid, side: int) -> int:
+    """Return how many blocks a full grid has."""
+    return math.ceil(grid.height / side) * math.ceil(grid.width / side)
+
+
+def _all_blocks(grid: Grid, side: int) -> Iterator[Block]:
+    for row in range(0, grid.height, side):
+        for column in range(0, grid.width, side):
+            height, width = min(side, grid.height - row), min(side, grid.width - column)
+            name = f"r{row // side:04d}c{column // side:04d}"
+            yield Block(id=name, row=row, column=column, height=height, width=width)
+
+
+def _bounds(grid: Grid, block: Block) -> tuple[float, float, float, float]:
+    return grid.window(block.row, block.column, block.height, block.width).bounds

@@ -1,0 +1,120 @@
+"""What is known of a job: its states, the transitions between them, its progress, its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.errors import WrongTransition
+
+State = Literal["accepted", "running", "successful", "failed", "dismissed"]
+
+_NEXT: Final[dict[State, frozenset[State]]] = {
+    "accepted": frozenset({"accepted", "running", "failed", "dismissed"}),
+    "running": frozenset({"running", "successful", "failed", "dismissed"}),
+    "successful": frozenset({"dismissed"}),
+    "failed": frozenset({"dismissed"}),
+    "dismissed": frozenset(),
+}
+FINAL_STATES: Final[frozenset[State]] = frozenset({"successful", "failed", "dismissed"})
+
+
+def check_transition(old: State, new: State) -> None:
+    """Raise WrongTransition unless a job may move from one state to the other."""
+    if new not in _NEXT[old]:
+        msg = f"a job that is {old} cannot become {new}"
+        raise WrongTransition(msg)
+
+
+def now() -> datetime:
+    """Return the present second in UTC."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Warned(_Record):
+    """Something the client should know although the job goes on: a stable code and a sentence."""
+
+    code: str
+    detail: str
+
+
+class RequestRecord(_Record):
+    """jobs/<job>/request.json: the job exists because this exists."""
+
+    job: str
+    process: str
+    created: datetime
+    execute: dict[str, Any]
+
+
+class OutputFile(_Record):
+    """One finished output: where it lies, what it is, how large, and its SHA-256."""
+
+    key: str
+    media_type: str
+    title: str
+    size: int
+    sha256: str
+    filename: str
+
+
+class ResultRecord(_Record):
+    """jobs/<job>/result.json: the job is finished because this exists."""
+
+    job: str
+    finished: datetime
+    outputs: dict[str, OutputFile]
+    warnings: tuple[Warned, ...] = ()
+
+
+class FailureRecord(_Record):
+    """jobs/<job>/failure.json: the job failed because this exists."""
+
+    job: str
+    finished: datetime
+    code: str
+    detail: str
+    faults: tuple[dict[str, str], ...] = ()
+
+
+class LiveRecord(_Record):
+    """Progress kept in Redis; it may vanish at any time and is then rebuilt."""
+
+    state: State = "accepted"
+    started: datetime | None = None
+    updated: datetime | None = None
+    phase: str = "waiting for a worker"
+    blocks_done: int = 0
+    blocks_total: int = 0
+    warnings: tuple[Warned, ...] = ()
+
+    @property
+    def progress(self) -> int:
+        """Percent done: planning 5, blocks 75, assembly 20."""
+        if self.state == "accepted" or not self.blocks_total:
+            return 0
+        return 5 + int(75 * self.blocks_done / self.blocks_total)
+
+
+class JobRecord(_Record):
+    """A job as the interface shows it, put together from storage (truth) and Redis (progress)."""
+
+    job: str
+    process: str
+    state: State
+    created: datetime
+    started: datetime | None = None
+    updated: datetime | None = None
+    finished: datetime | None = None
+    progress: int = Field(0, ge=0, le=100)
+    message: str = ""
+    blocks_done: int = 0
+    blocks_total: int = 0
+    warnings: tuple[Warned, ...] = ()
+    failure: FailureRecord | None = None

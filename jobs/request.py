@@ -1,0 +1,175 @@
+"""What a client may ask: the execute request of a mapping process, as strict pydantic models."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from jobs.errors import InvalidRequest
+from models.errors import Fault
+
+UPLOAD_ID: Final = r"^upl_[0-9a-z]{26}$"
+OutputName = Literal[
+    "map", "confidence", "units", "parcels", "parcels-gpkg", "preview", "factsheet", "style", "item", "probabilities"
+]
+OUTPUTS: Final[tuple[OutputName, ...]] = get_args(OutputName)
+DEFAULT_OUTPUTS: Final[tuple[OutputName, ...]] = OUTPUTS[:-1]
+
+UploadId = Annotated[str, StringConstraints(pattern=UPLOAD_ID)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StacSearch(_Strict):
+    """Scenes of a STAC collection; `catalogue` must be one the service allows (its default if absent)."""
+
+    collection: Text = "sentinel-2-l2a"
+    datetime: Annotated[str, StringConstraints(pattern=r"^[0-9TZ:.+\-]{4,40}(/[0-9TZ:.+\-]{4,40}|/\.\.)?$")]
+    max_cloud_cover: float = Field(20, ge=0, le=100)
+    catalogue: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class Imagery(_Strict):
+    """Where the image comes from: a STAC search, or files uploaded before. Exactly one of both.
+
+    `bands` names the bands of an uploaded file in its order, where the file does not; `scale` and `offset`
+    turn its numbers into reflectance (reflectance = number * scale + offset) where the file does not say.
+    """
+
+    stac: StacSearch | None = None
+    uploads: Annotated[tuple[UploadId, ...], Field(min_length=1, max_length=64)] | None = None
+    bands: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)] | None = None
+    scale: float | None = Field(None, gt=0)
+    offset: float | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Imagery:
+        if (self.stac is None) == (self.uploads is None):
+            msg = "give exactly one of stac and uploads"
+            raise ValueError(msg)
+        if self.stac and (self.bands or self.scale is not None or self.offset is not None):
+            msg = "bands, scale and offset describe uploads; a STAC item says them itself"
+            raise ValueError(msg)
+        return self
+
+
+class Buildings(_Strict):
+    """Footprints with heights in metres."""
+
+    upload: UploadId
+    height_field: Text = "height"
+
+
+class Parcels(_Strict):
+    """Polygons that are mapped as units: uploaded before, or inline as GeoJSON features in longitude/latitude."""
+
+    upload: UploadId | None = None
+    features: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)] | None = None
+    id_field: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Parcels:
+        if (self.upload is None) == (self.features is None):
+            msg = "give exactly one of upload and features"
+            raise ValueError(msg)
+        return self
+
+
+class Inputs(_Strict):
+    """The inputs of a mapping process. Without `aoi` the whole uploaded image is mapped."""
+
+    aoi: dict[str, Any] | None = None
+    imagery: Imagery
+    buildings: Buildings | None = None
+    parcels: Parcels | None = None
+    units: Literal["auto", "pixel", "scene", "parcel"] = "auto"
+    resolution: Literal[10] = 10
+    model: Text = "magnet"
+    outputs: Annotated[tuple[OutputName, ...], Field(min_length=1, max_length=16)] = DEFAULT_OUTPUTS
+
+    @model_validator(mode="after")
+    def _complete(self) -> Inputs:
+        if self.aoi is None and self.imagery.stac is not None:
+            msg = 'imagery from STAC needs an aoi: a polygon, or {"bbox": [west, south, east, north]}'
+            raise ValueError(msg)
+        if self.units == "parcel" and self.parcels is None:
+            msg = 'units "parcel" needs parcels'
+            raise ValueError(msg)
+        return self
+
+    @property
+    def uploads(self) -> dict[str, str]:
+        """Every upload the request names: JSON Pointer -> upload id."""
+        named = {f"/inputs/imagery/uploads/{i}": u for i, u in enumerate(self.imagery.uploads or ())}
+        if self.buildings:
+            named["/inputs/buildings/upload"] = self.buildings.upload
+        if self.parcels and self.parcels.upload:
+            named["/inputs/parcels/upload"] = self.parcels.upload
+        return named
+
+
+class OutputChoice(_Strict):
+    """How the standard lets a client ask for one output; every output comes as a link."""
+
+    transmissionMode: Literal["reference"] = "reference"  # noqa: N815 - the standard's name
+
+
+class Execute(_Strict):
+    """The body of POST /processes/{id}/execution. `response` and `mode` may only ask for what is given."""
+
+    inputs: Inputs
+    response: Literal["document"] = "document"
+    outputs: dict[OutputName, OutputChoice] | None = None
+
+    @property
+    def selected(self) -> tuple[OutputName, ...]:
+        """The outputs to make: the keys of the standard's `outputs` member, else the input of that name."""
+        return tuple(self.outputs) if self.outputs else self.inputs.outputs
+
+
+def parse_execute(body: Any) -> Execute:
+    """Check a decoded JSON body; raises InvalidRequest with every fault, unknown names with the nearest known one."""
+    if not isinstance(body, Mapping):
+        msg = 'the body must be a JSON object like {"inputs": {...}}'
+        raise InvalidRequest(msg, faults=[Fault("", "not an object")])
+    try:
+        return Execute.model_validate(dict(body))
+    except ValidationError as error:
+        faults = [_fault(e) for e in error.errors(include_url=False, include_input=False)]
+        first = faults[0]
+        msg = f"{first.pointer or 'the request'}: {first.detail}" + (
+            f" (and {len(faults) - 1} more)" if faults[1:] else ""
+        )
+        raise InvalidRequest(msg, faults=faults) from error
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    location = [str(part) for part in error["loc"]]
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in location)
+    if error["type"] != "extra_forbidden":
+        return Fault(pointer, re.sub(r"^Value error, ", "", str(error["msg"])))
+    near = difflib.get_close_matches(location[-1], _fields_at(location[:-1]), n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(_fields_at(location[:-1]))}"
+    return Fault(pointer, f"unknown field {location[-1]!r}{hint}")
+
+
+_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
+    (): Execute,
+    ("inputs",): Inputs,
+    ("inputs", "imagery"): Imagery,
+    ("inputs", "imagery", "stac"): StacSearch,
+    ("inputs", "buildings"): Buildings,
+    ("inputs", "parcels"): Parcels,
+}
+
+
+def _fields_at(location: list[str]) -> list[str]:
+    model = _MODELS.get(tuple(location))
+    return list(model.model_fields) if model else []

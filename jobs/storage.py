@@ -1,0 +1,167 @@
+"""Object storage through obstore: a folder or S3, create-only writes, byte ranges, and links signed for clients."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore, S3Store
+
+from jobs.errors import StorageUnavailable
+from jobs.links import LinkSigner
+from jobs.settings import Settings
+
+_ATTEMPTS = 4
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A signed way to one object, and when it stops working."""
+
+    href: str
+    expires: datetime
+
+
+class Storage:
+    """One bucket or folder. Keys are relative, with forward slashes; every method may raise StorageUnavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._signer = LinkSigner(settings.link_secret.get_secret_value())
+        self.backend: LocalStore | S3Store = _local(settings) if settings.stores_locally else _s3(settings, None)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder behind a local store, None for S3."""
+        return _folder(self._settings) if self._settings.stores_locally else None
+
+    def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
+        """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
+        attributes = None if self._settings.stores_locally else _attributes(key, content_type)
+        _retry(lambda: obstore.put(self.backend, key, data, attributes=attributes))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a small object only if none is there; returns False, changing nothing, if one was."""
+        try:
+            _retry(lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None where there is none."""
+        try:
+            return bytes(_retry(lambda: obstore.get(self.backend, key).bytes()))
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    def get_json(self, key: str) -> Any | None:
+        """Return a JSON object, or None where there is none."""
+        data = self.get(key)
+        return None if data is None else json.loads(data)
+
+    def size(self, key: str) -> int | None:
+        """Return an object's size in bytes, or None where there is none."""
+        try:
+            return int(_retry(lambda: obstore.head(self.backend, key))["size"])
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    def stream(self, key: str, *, chunk: int = 4 * 1024**2) -> Iterator[bytes]:
+        """Yield an object in chunks; raises NotFoundError where there is none."""
+        for part in obstore.get(self.backend, key).stream(min_chunk_size=chunk):
+            yield bytes(part)
+
+    def download(self, key: str, target: Path) -> Path:
+        """Copy an object to a local file, through a temporary name; raises NotFoundError where there is none."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        half = target.with_name(f".{target.name}.{time.monotonic_ns()}")
+        with half.open("wb") as file:
+            for part in self.stream(key):
+                file.write(part)
+        return half.replace(target)
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return every key below a prefix, sorted."""
+        found: Iterable[Any] = _retry(lambda: [m for page in obstore.list(self.backend, prefix) for m in page])
+        return sorted(str(meta["path"]) for meta in found)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names directly below a prefix, sorted."""
+        listing = _retry(lambda: obstore.list_with_delimiter(self.backend, prefix))
+        return sorted(PurePosixPath(str(p)).name for p in listing["common_prefixes"])
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; keys that are not there are passed over."""
+        for key in keys:
+            try:
+                _retry(partial(obstore.delete, self.backend, key))
+            except (NotFoundError, FileNotFoundError):
+                continue
+
+    def link(self, key: str, *, filename: str | None = None) -> Link:
+        """Sign a link for clients: presigned S3, or one of the service's own below /files."""
+        seconds = self._settings.link_seconds
+        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+        if self._settings.stores_locally:
+            name = filename or PurePosixPath(key).name
+            query = self._signer.sign(key, int(expires.timestamp()), name)
+            return Link(f"{self._settings.public_url}/files/{quote(key)}?{query}", expires)
+        public = _s3(self._settings, self._settings.s3_public_endpoint)
+        return Link(obstore.sign(public, "GET", key, timedelta(seconds=seconds)), expires)
+
+
+def _retry(call: Callable[[], T]) -> T:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return call()
+        except (AlreadyExistsError, NotFoundError, FileNotFoundError):
+            raise
+        except (BaseError, OSError) as error:
+            if attempt == _ATTEMPTS - 1:
+                msg = "the object storage did not answer; try again shortly"
+                raise StorageUnavailable(msg) from error
+            time.sleep(0.2 * 2**attempt)
+    raise AssertionError
+
+
+def _folder(settings: Settings) -> Path:
+    path = settings.storage_url.removeprefix("file://")
+    return Path(path).absolute()
+
+
+def _local(settings: Settings) -> LocalStore:
+    return LocalStore(_folder(settings), mkdir=True, automatic_cleanup=True)
+
+
+def _s3(settings: Settings, endpoint: str | None) -> S3Store:
+    parts = urlsplit(settings.storage_url)
+    endpoint = endpoint or settings.s3_endpoint
+    secret = settings.s3_secret_access_key
+    return S3Store(
+        parts.netloc,
+        prefix=parts.path.strip("/") or None,
+        endpoint=endpoint,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        virtual_hosted_style_request=endpoint is None,
+        client_options={"timeout": f"{settings.storage_timeout}s", "allow_http": True},
+        retry_config={"max_retries": 3},
+    )
+
+
+def _attributes(key: str, content_type: str | None) -> dict[str, str]:
+    name = PurePosixPath(key).name
+    attributes = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return attributes | ({"Content-Type": content_type} if content_type else {})
