@@ -82,13 +82,13 @@ def parse_area(value: Mapping[str, Any], *, pointer: str, max_vertices: int) -> 
     polygons = _polygons(value, pointer)
     if sum(shapely.get_num_coordinates(p) for p in polygons) > max_vertices:
         raise _invalid(f"more than {max_vertices} vertices: simplify the outline", pointer)
+    if all(_is_flat(polygon) for polygon in polygons):
+        msg = "the area of interest encloses nothing: draw a polygon with an inside"
+        raise EmptyArea(msg, faults=[Fault(pointer, "empty")])
     for polygon in polygons:
         _check_ring(polygon, pointer)
     whole = shapely.force_2d(shapely.union_all(polygons)) if len(polygons) > 1 else shapely.force_2d(polygons[0])
     whole = _only_polygons(whole)
-    if whole.is_empty or whole.area == 0:
-        msg = "the area of interest encloses nothing: draw a polygon with an inside"
-        raise EmptyArea(msg, faults=[Fault(pointer, "empty")])
     west, _, east, _ = whole.bounds
     if east - west > _HALF_TURN:
         msg = "the area of interest crosses the antimeridian: send one job for each side of it"
@@ -142,23 +142,20 @@ def area_of(grid: Grid) -> Area:
 def _polygons(value: Mapping[str, Any], pointer: str) -> list[BaseGeometry]:
     if "bbox" in value and "type" not in value:
         return [_bbox(value["bbox"], f"{pointer}/bbox")]
-    kind = value.get("type")
-    if kind == "FeatureCollection":
+    if value.get("type") == "FeatureCollection":
         features = value.get("features")
         if not isinstance(features, list) or not features:
             msg = "the FeatureCollection holds no feature"
             raise EmptyArea(msg, faults=[Fault(f"{pointer}/features", "empty")])
-        parts = [
-            _polygons(_object(f, f"{pointer}/features/{i}"), f"{pointer}/features/{i}") for i, f in enumerate(features)
-        ]
-        return [polygon for part in parts for polygon in part]
-    if kind == "Feature":
-        return _polygons(_object(value.get("geometry"), f"{pointer}/geometry"), f"{pointer}/geometry")
-    if kind not in {"Polygon", "MultiPolygon"}:
-        raise _invalid(
-            f"type must be Polygon, MultiPolygon, Feature or FeatureCollection, not {kind!r}", f"{pointer}/type"
-        )
+        return [_feature(feature, f"{pointer}/features/{i}") for i, feature in enumerate(features)]
+    if value.get("type") == "Feature":
+        return [_feature(value, pointer)]
     return [_geometry(value, pointer)]
+
+
+def _feature(value: Any, pointer: str) -> BaseGeometry:
+    geometry = _object(value, pointer).get("geometry")
+    return _geometry(_object(geometry, f"{pointer}/geometry"), f"{pointer}/geometry")
 
 
 def _object(value: Any, pointer: str) -> Mapping[str, Any]:
@@ -184,12 +181,16 @@ def _is_number(value: Any) -> bool:
 
 
 def _geometry(value: Mapping[str, Any], pointer: str) -> BaseGeometry:
-    coordinates = value.get("coordinates")
+    kind, coordinates = value.get("type"), value.get("coordinates")
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise _invalid(
+            f"type must be Polygon, MultiPolygon, Feature or FeatureCollection, not {kind!r}", f"{pointer}/type"
+        )
     if coordinates == []:
         msg = "the area of interest has no coordinates: draw a polygon with an inside"
         raise EmptyArea(msg, faults=[Fault(f"{pointer}/coordinates", "empty")])
     try:
-        geometry = shape({"type": value["type"], "coordinates": coordinates})
+        geometry = shape({"type": kind, "coordinates": coordinates})
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
         raise _invalid(
             "coordinates are not rings of [longitude, latitude] pairs, first equal to last", pointer
@@ -205,6 +206,11 @@ def _check_range(coordinates: np.ndarray[Any, Any], pointer: str) -> None:
     longitude, latitude = np.abs(coordinates).max(axis=0)
     if longitude > 180 or latitude > 90:  # noqa: PLR2004 - degrees
         raise _invalid("coordinates are [longitude, latitude] in degrees: within [-180, 180] and [-90, 90]", pointer)
+
+
+def _is_flat(polygon: BaseGeometry) -> bool:
+    west, south, east, north = polygon.bounds if not polygon.is_empty else (0, 0, 0, 0)
+    return bool(west == east or south == north)
 
 
 def _check_ring(polygon: BaseGeometry, pointer: str) -> None:

@@ -1,0 +1,91 @@
+"""The job's probabilities: one Zarr array over the node lattice, a chunk a block, each written by its own task only."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+from zarr.errors import ContainsArrayError
+from zarr.storage import ObjectStore
+
+from jobs.plan import Block, Plan
+from jobs.storage import Storage
+from models.cards import Card
+
+Probabilities = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def create(storage: Storage, plan: Plan, card: Card) -> None:
+    """Write the array's description; a second call changes nothing.
+
+    The array is (class, node row, node column) uint8, 255 p; all zero where there was no imagery.
+    """
+    grid, step = plan.pixel_grid, card.geometry.step
+    side = plan.block_pixels // step
+    with contextlib.suppress(ContainsArrayError):
+        zarr.create_array(
+            _store(storage),
+            name=path(plan.job),
+            shape=(len(card.classes), math.ceil(grid.height / step), math.ceil(grid.width / step)),
+            chunks=(len(card.classes), side, side),
+            dtype="uint8",
+            compressors=ZstdCodec(level=3),
+            fill_value=0,
+            dimension_names=("class", "y", "x"),
+            attributes={"classes": [c.label for c in card.classes], "crs": grid.crs, "step": step, "scale": 1 / 255,
+                        "transform": list(grid.transform)[:6]},
+        )  # fmt: skip
+
+
+def write(storage: Storage, plan: Plan, card: Card, block: Block, values: Probabilities) -> None:
+    """Write one block's chunk, (class, node row, node column)."""
+    rows, columns = _nodes(block, card)
+    _open(storage, plan.job)[:, rows, columns] = values
+
+
+def read(storage: Storage, plan: Plan, card: Card, block: Block) -> Probabilities:
+    """Read one block's chunk back."""
+    rows, columns = _nodes(block, card)
+    return np.asarray(_open(storage, plan.job)[:, rows, columns], np.uint8)
+
+
+def at_pixels(values: Probabilities, block: Block, card: Card) -> Probabilities:
+    """Return node values at every pixel of the block, (class, y, x); a node of 100 m covers its hundred pixels."""
+    step = card.geometry.step
+    if step == 1:
+        return values
+    return values.repeat(step, axis=1).repeat(step, axis=2)[:, : block.height, : block.width]
+
+
+def at_scenes(values: Probabilities, block: Block, card: Card) -> Probabilities:
+    """Return the values of the scene cells, (class, cell row, cell column): those of the node at each cell's centre."""
+    stride = card.geometry.scene // card.geometry.step
+    if stride == 1:
+        return values
+    rows, columns = (
+        np.minimum(np.arange(stride // 2, n + stride // 2, stride), n - 1) for n in (block.height, block.width)
+    )
+    return values[:, rows][:, :, columns]
+
+
+def path(job: str) -> str:
+    """Return the key below which a job's array lies."""
+    return f"jobs/{job}/probabilities.zarr"
+
+
+def _nodes(block: Block, card: Card) -> tuple[slice, slice]:
+    step = card.geometry.step
+    rows = slice(block.row // step, math.ceil((block.row + block.height) / step))
+    return rows, slice(block.column // step, math.ceil((block.column + block.width) / step))
+
+
+def _store(storage: Storage) -> ObjectStore:
+    return ObjectStore(storage.backend)
+
+
+def _open(storage: Storage, job: str) -> Any:
+    return zarr.open_array(_store(storage), path=path(job), mode="r+")

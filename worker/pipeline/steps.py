@@ -1,0 +1,88 @@
+"""Runs a step so that it ends clearly: skipped where the job has ended, failed with a sentence if it cannot go on."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
+from models.errors import CityzonesError
+from worker.context import Context
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+
+
+class JobEnded(Exception):
+    """The job was dismissed or has ended while a step was running."""
+
+
+class TaskDied(CityzonesError):
+    """A step took its worker down again and again."""
+
+    code = "worker-lost"
+
+
+class Unexpected(CityzonesError):
+    """A fault of ours; the log holds the cause under the reference."""
+
+    code = "internal"
+
+
+def still_wanted(context: Context, job: str) -> Callable[[], None]:
+    """Return a check that raises JobEnded once the job was dismissed."""
+
+    def check() -> None:
+        if context.storage.size(f"jobs/{job}/cancelled.json") is not None:
+            raise JobEnded
+
+    return check
+
+
+@contextmanager
+def step(context: Context, job: str, name: str) -> Iterator[bool]:
+    """Yield whether the step should run, and settle how it ends.
+
+    A CityzonesError fails the job with its sentence. A server that does not answer is raised on, so that the queue
+    tries again: the model server and image hosts `ATTEMPTS` times in all, storage and queue without end, as without
+    them the job's failure could not even be kept. Everything else fails the job with a reference to the log.
+    """
+    if context.store.ended(job):
+        _leave(context, job)
+        yield False
+        return
+    attempt = context.live.attempt(job, name)
+    if attempt > ATTEMPTS:
+        context.store.fail(
+            job, TaskDied(f"the step {name!r} stopped its worker {ATTEMPTS} times; the job was given up")
+        )
+        yield False
+        return
+    try:
+        yield True
+    except JobEnded:
+        _leave(context, job)
+    except (QueueUnavailable, StorageUnavailable):
+        raise
+    except (InferenceUnavailable, ImageryUnavailable) as error:
+        if attempt < ATTEMPTS:
+            raise
+        context.store.fail(job, error)
+    except CityzonesError as error:
+        log.info("%s failed in %s: %s", job, name, error.detail)
+        context.store.fail(job, error)
+    except Exception:
+        reference = secrets.token_hex(4)
+        log.exception("%s failed in %s, reference %s", job, name, reference)
+        message = f"the service could not finish this job; tell its operator the reference {reference}"
+        context.store.fail(job, Unexpected(message))
+    context.live.settled(job, name)
+
+
+def _leave(context: Context, job: str) -> None:
+    """Delete what a dismissed job's running steps have written since it was dismissed."""
+    if context.store.ended(job) == "dismissed":
+        context.store.sweep(job)

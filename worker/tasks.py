@@ -1,0 +1,127 @@
+"""The Celery tasks: plan a job, map a block, assemble a job, and bring back lost jobs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery.signals import worker_process_init
+
+from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
+from jobs.plan import Plan
+from jobs.queue import ASSEMBLE, BLOCK, PLAN, RECOVER, enqueue, make_app
+from jobs.record import now
+from jobs.recover import recover
+from jobs.settings import Settings
+from worker.context import Context
+from worker.pipeline.assembly import assemble
+from worker.pipeline.mapping import map_block, marker_key
+from worker.pipeline.planning import make_plan
+from worker.pipeline.steps import ATTEMPTS, step, still_wanted
+
+settings = Settings()
+logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+app = make_app(settings)
+
+_contexts: list[Context] = [Context(settings, app)]
+
+_OPTIONS: dict[str, Any] = {
+    "autoretry_for": (ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable),
+    "max_retries": ATTEMPTS,
+    "retry_backoff": 2,
+    "retry_backoff_max": 60,
+}
+
+
+@worker_process_init.connect
+def _connect_after_fork(**_: Any) -> None:
+    """Give every forked process connections of its own."""
+    _contexts[0] = Context(settings, app)
+
+
+@app.task(name=PLAN, **_OPTIONS)
+def plan_job(job: str) -> None:
+    """Plan a job and enqueue its blocks; a job of one block is finished right here."""
+    context = _contexts[0]
+    with step(context, job, "plan") as wanted:
+        if not wanted:
+            return
+        context.live.update(job, state="running", started=_started(context, job))
+        plan = make_plan(context, job)
+        todo = _unmapped(context, plan)
+        _announce(context, plan)
+        if len(plan.blocks) == 1:
+            _map(context, plan, plan.blocks[0].id)
+            assemble(context, plan)
+            return
+        for block in todo:
+            enqueue(app, BLOCK, job, block)
+        if not todo:
+            enqueue(app, ASSEMBLE, job)
+
+
+@app.task(name=BLOCK, **_OPTIONS)
+def block_task(job: str, block: str) -> None:
+    """Map one block of a planned job; the last one enqueues the assembly."""
+    context = _contexts[0]
+    with step(context, job, block) as wanted:
+        plan = context.store.plan(job) if wanted else None
+        if plan is None:
+            return
+        if _map(context, plan, block) >= len(plan.blocks):
+            enqueue(app, ASSEMBLE, job)
+
+
+@app.task(name=ASSEMBLE, **_OPTIONS)
+def assemble_job(job: str) -> None:
+    """Turn the blocks of a job into its outputs; blocks that are missing after all are enqueued again."""
+    context = _contexts[0]
+    with step(context, job, "assemble") as wanted:
+        plan = context.store.plan(job) if wanted else None
+        if plan is None:
+            return
+        missing = _unmapped(context, plan)
+        if missing:
+            enqueue(app, PLAN, job)
+            return
+        assemble(context, plan)
+
+
+@app.task(name=RECOVER)
+def recover_jobs() -> None:
+    """Enqueue jobs without an end that show no life."""
+    context = _contexts[0]
+    recover(context.store, app, settings)
+
+
+def _map(context: Context, plan: Plan, block: str) -> int:
+    """Map a block and return how many of the job are mapped."""
+    chosen = next(b for b in plan.blocks if b.id == block)
+    map_block(context, plan, chosen, still_wanted=still_wanted(context, plan.job))
+    done = context.live.block_done(plan.job, block)
+    live = context.live.read(plan.job)
+    if live and live.blocks_total:
+        return done
+    _announce(context, plan)
+    return len(plan.blocks) - len(_unmapped(context, plan))
+
+
+def _announce(context: Context, plan: Plan) -> None:
+    """Write the live record of a planned job, also where Redis has forgotten it."""
+    started = _started(context, plan.job)
+    context.live.update(plan.job, state="running", started=started, phase="mapping", blocks_total=len(plan.blocks))
+    for warned in plan.warnings:
+        context.live.warn(plan.job, warned)
+
+
+def _unmapped(context: Context, plan: Plan) -> list[str]:
+    """Return the blocks without a marker in storage, and tell Redis of those with one."""
+    found = set(context.storage.keys(f"jobs/{plan.job}/blocks"))
+    done = [b.id for b in plan.blocks if marker_key(plan.job, b.id) in found]
+    context.live.block_done(plan.job, *done)
+    return [b.id for b in plan.blocks if b.id not in set(done)]
+
+
+def _started(context: Context, job: str) -> str:
+    live = context.live.read(job)
+    return (live.started if live and live.started else now()).isoformat()
