@@ -1,0 +1,1 @@
+"""The servers of the embedded stack (Triton, Valkey), started from their wheels for `cityzones up`, demos and tests."""

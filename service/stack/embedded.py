@@ -1,0 +1,149 @@
+"""The whole service on one machine: Valkey, Triton, a Celery worker and the BentoML service, started and ended as one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+from celery import Celery
+
+from jobs.queue import QUEUES, make_app
+from jobs.settings import Settings
+from models.cards import cards
+from models.serving import build_repository
+from service.stack.process import GuardedProcess, free_port
+from service.stack.triton import EmbeddedTriton
+from service.stack.valkey import EmbeddedValkey
+
+START_TIMEOUT: Final = 90.0
+QUIET: Final = {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class EmbeddedStack:
+    """`with EmbeddedStack(folder) as stack: stack.url`. Everything it keeps lies in the folder, logs in its logs/.
+
+    Settings told by environment variables win over those it would choose, so that the same stack runs on a real
+    object store. When this process ends, however it does, its servers end too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        workers: int | None = None,
+        overrides: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a stack; `workers` are Celery processes (default: the cores, at most 4), `overrides` environment."""
+        self.folder = folder.resolve()
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._workers = workers or min(os.cpu_count() or 1, 4)
+        self._overrides = dict(overrides or {})
+        self._stack = ExitStack()
+        self.triton: EmbeddedTriton | None = None
+        self.worker: GuardedProcess | None = None
+        self.service: GuardedProcess | None = None
+        self.environment: dict[str, str] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the service and the worker run with."""
+        prefix = "CITYZONES_"
+        told = {k.removeprefix(prefix).lower(): v for k, v in self.environment.items() if k.startswith(prefix)}
+        return Settings.model_validate({k: v for k, v in told.items() if k in Settings.model_fields})
+
+    @property
+    def logs(self) -> Path:
+        """Where every server's log lies."""
+        return self.folder / "logs"
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the servers, the service first; harmless when called twice."""
+        self._stack.close()
+
+    def failed(self) -> str | None:
+        """Return what has ended by itself, with the end of its log, or None while all is well."""
+        for process in (self.worker, self.service):
+            if process and not process.alive:
+                return process.failure("ended by itself").detail
+        return None
+
+    def _start(self) -> None:
+        valkey = self._stack.enter_context(EmbeddedValkey(self.folder / "valkey", logs=self.logs))
+        repository = self.folder / "models"
+        served = build_repository(repository, cards().values(), cache=_cache())
+        self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
+        self.environment = self._environment(valkey.celery_url, valkey.redis_url, self.triton.grpc_url)
+        self.worker = self._launch("worker", self._worker_command(), grace=20.0)
+        self.service = self._launch("service", self._service_command(), grace=10.0)
+        self.service.wait_until(self._answers, timeout=START_TIMEOUT)
+        self.worker.wait_until(self._worker_answers, timeout=START_TIMEOUT)
+
+    def _environment(self, broker: str, live: str, triton: str) -> dict[str, str]:
+        chosen = {
+            "CITYZONES_STORAGE_URL": f"file://{self.folder / 'store'}",
+            "CITYZONES_SCRATCH": str(self.folder / "scratch"),
+            "CITYZONES_PUBLIC_URL": self.url,
+            "CITYZONES_LINK_SECRET": _secret(self.folder / "link-secret"),
+        }
+        fixed = {"CITYZONES_BROKER_URL": broker, "CITYZONES_LIVE_URL": live, "CITYZONES_TRITON_URL": triton}
+        return chosen | dict(os.environ) | fixed | QUIET | self._overrides
+
+    def _launch(self, name: str, command: list[str], *, grace: float) -> GuardedProcess:
+        process = GuardedProcess(name, command, log=self.logs / f"{name}.log", environment=self.environment, grace=grace)
+        self._stack.callback(process.stop)
+        return process
+
+    def _worker_command(self) -> list[str]:
+        schedule = self.folder / "beat-schedule"
+        return [
+            *(sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", "--beat", "-s", str(schedule)),
+            *("-Q", ",".join(QUEUES), "-c", str(self._workers), "-n", "embedded@localhost", "-l", "WARNING"),
+        ]
+
+    def _service_command(self) -> list[str]:
+        bentoml = [sys.executable, "-m", "bentoml", "serve", "service.service:Cityzones"]
+        return [*bentoml, "--host", "127.0.0.1", "--port", str(self.port)]
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5.0).is_success
+        except httpx.HTTPError:
+            return False
+
+    def _worker_answers(self) -> bool:
+        app: Celery = make_app(self.settings)
+        return bool(app.control.ping(timeout=0.5))
+
+
+def _cache() -> Path | None:
+    told = os.environ.get("CITYZONES_WEIGHTS_CACHE")
+    return Path(told) if told else None
+
+
+def _secret(path: Path) -> str:
+    """Return the folder's own key for links, made once, so that links survive a restart."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
