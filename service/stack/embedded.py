@@ -23,7 +23,12 @@ from service.stack.triton import EmbeddedTriton
 from service.stack.valkey import EmbeddedValkey
 
 START_TIMEOUT: Final = 90.0
-QUIET: Final = {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+QUIET: Final = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "OTEL_SDK_DISABLED": "true",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONUNBUFFERED": "1",
+}
 
 
 class EmbeddedStack:
@@ -88,11 +93,11 @@ class EmbeddedStack:
         return None
 
     def _start(self) -> None:
-        valkey = self._stack.enter_context(EmbeddedValkey(self.folder / "valkey", logs=self.logs))
+        valkey = self._stack.enter_context(EmbeddedValkey(data=self.folder / "valkey", logs=self.logs))
         repository = self.folder / "models"
         served = build_repository(repository, cards().values(), cache=_cache())
         self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
-        self.environment = self._environment(valkey.celery_url, valkey.redis_url, self.triton.grpc_url)
+        self.environment = self._environment(valkey.broker_url(0), valkey.url(1), self.triton.grpc_url)
         self.worker = self._launch("worker", self._worker_command(), grace=20.0)
         self.service = self._launch("service", self._service_command(), grace=10.0)
         self.service.wait_until(self._answers, timeout=START_TIMEOUT)
@@ -109,7 +114,9 @@ class EmbeddedStack:
         return chosen | dict(os.environ) | fixed | QUIET | self._overrides
 
     def _launch(self, name: str, command: list[str], *, grace: float) -> GuardedProcess:
-        process = GuardedProcess(name, command, log=self.logs / f"{name}.log", environment=self.environment, grace=grace)
+        process = GuardedProcess(
+            name, command, log=self.logs / f"{name}.log", environment=self.environment, grace=grace
+        )
         self._stack.callback(process.stop)
         return process
 

@@ -1,0 +1,89 @@
+"""The procedural sample city of the demo: made once per folder, and the check of a finished map against its truth."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import geopandas as gpd
+import numpy as np
+import pystac
+import rasterio
+from PIL import Image
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+from rio_cogeo.cogeo import cog_validate
+
+from service.stack.process import StackFailed
+
+SEED: Final = 2026
+WIDTH_METRES: Final = 6000
+HEIGHT_METRES: Final = 5000
+
+
+def make_sample(folder: Path) -> Path:
+    """Return the sample's folder, making it if it is not there. It is a test bed and never poses as a real place."""
+    target = folder / f"sample-{SEED}-{WIDTH_METRES}x{HEIGHT_METRES}"
+    if (target / "aoi.geojson").is_file():
+        return target
+    half = target.with_name(target.name + ".half")
+    shutil.rmtree(half, ignore_errors=True)
+    size = ["--width", str(WIDTH_METRES), "--height", str(HEIGHT_METRES)]
+    command = [sys.executable, "-m", "models.data.procedural", "--seed", str(SEED), *size, "--out", str(half)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        msg = f"the sample city could not be made:\n{done.stderr[-2000:]}"
+        raise StackFailed(msg)
+    return half.rename(target)
+
+
+def overall_accuracy(map_path: Path, truth_path: Path) -> float:
+    """Return the share of mapped pixels whose class is the truth's; the truth is laid onto the map's grid."""
+    with rasterio.open(map_path) as mapped, rasterio.open(truth_path) as truth:
+        codes = mapped.read(1)
+        grid = {"crs": mapped.crs, "transform": mapped.transform, "width": mapped.width, "height": mapped.height}
+        with WarpedVRT(truth, resampling=Resampling.nearest, **grid) as laid:
+            known = laid.read(1)
+    both = (codes > 0) & (known > 0)
+    return float(np.mean(codes[both] == known[both])) if both.any() else 0.0
+
+
+def unusable(outputs: Mapping[str, Path]) -> list[str]:
+    """Open every output as its users would and return what is wrong, in words; nothing is wrong if it is empty."""
+    faults = []
+    for name, path in outputs.items():
+        try:
+            fault = _fault(path)
+        except (OSError, ValueError, KeyError, rasterio.errors.RasterioError, pystac.STACError) as error:
+            fault = str(error)
+        if fault:
+            faults.append(f"{name}: {fault}")
+    return faults
+
+
+def _fault(path: Path) -> str | None:
+    match path.suffix:
+        case ".tif":
+            valid, errors, _ = cog_validate(path, quiet=True)
+            return None if valid else f"not a valid COG: {'; '.join(errors)}"
+        case ".parquet":
+            return None if len(gpd.read_parquet(path)) else "no parcels"
+        case ".gpkg":
+            return None if len(gpd.read_file(path, layer="parcels")) else "no parcels"
+        case ".png":
+            Image.open(io.BytesIO(path.read_bytes())).verify()
+            return None
+        case ".html":
+            return None if "<html" in path.read_text(encoding="utf-8") else "not a page"
+        case ".json":
+            item: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            pystac.Item.from_dict(item)
+            return None
+        case _:
+            return None if path.stat().st_size else "empty"
