@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -54,19 +55,20 @@ class GuardedProcess:
         self.name = name
         self.log = log
         self._grace = grace
+        self._folder = folder
         log.parent.mkdir(parents=True, exist_ok=True)
         guard = [sys.executable, "-I", str(GUARD), str(os.getpid()), shm_prefix]
         guard += [str(folder or "-"), str(grace), *command]
-        with log.open("ab") as output:
-            # A session of its own: Ctrl-C in a terminal reaches the caller only, which then ends its servers in order.
-            self._guard = subprocess.Popen(  # noqa: S603 - the command is built here, from paths of this installation
-                guard,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=None if environment is None else dict(environment),
-                start_new_session=True,
-            )
+        self._output = log.open("a+b")
+        # A session of its own: Ctrl-C in a terminal reaches the caller only, which then ends its servers in order.
+        self._guard = subprocess.Popen(  # noqa: S603 - the command is built here, from paths of this installation
+            guard,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+        )
 
     @property
     def guard_pid(self) -> int:
@@ -94,10 +96,10 @@ class GuardedProcess:
 
     def tail(self) -> str:
         """Return the last lines of the log."""
-        with self.log.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            return file.read().decode("utf-8", "replace").strip()
+        # By the handle, not by the name: the guard may have removed a temporary log with its folder.
+        handle = self._output.fileno()
+        size = os.fstat(handle).st_size
+        return os.pread(handle, _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode("utf-8", "replace").strip()
 
     def stop(self) -> None:
         """End the server and wait for it; harmless if it has ended already."""
@@ -108,3 +110,6 @@ class GuardedProcess:
         except subprocess.TimeoutExpired:
             self._guard.kill()
             self._guard.wait()
+        if self._folder is not None:
+            # The guard has done this, unless it was killed.
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -28,6 +28,7 @@ RESTARTS: Final = 5
 RESTART_WINDOW: Final = 600.0
 PROBE_EVERY: Final = 6
 """Rounds of supervision between two real inferences; the others only look at the processes."""
+_NOT_STARTED: Final = "the embedded Triton has not been started; use it in a with statement"
 _STUB: Final = "triton_python_backend_stub"
 
 
@@ -85,11 +86,17 @@ class EmbeddedTriton:
         return f"http://127.0.0.1:{self._ports[2]}/metrics"
 
     @property
+    def log(self) -> Path:
+        """The server's log; raises StackFailed before start."""
+        if self._process is None:
+            raise StackFailed(_NOT_STARTED)
+        return self._process.log
+
+    @property
     def control(self) -> TritonControl:
         """The client for load, unload and probe; raises StackFailed before start."""
         if self._control is None:
-            msg = "the embedded Triton has not been started; use it in a with statement"
-            raise StackFailed(msg)
+            raise StackFailed(_NOT_STARTED)
         return self._control
 
     @property

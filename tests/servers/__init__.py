@@ -1,0 +1,1 @@
+"""Servers and models that tests start for themselves, on free ports."""
