@@ -1,0 +1,1 @@
+"""The data sets the networks learn from and are measured on."""
