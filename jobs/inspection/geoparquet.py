@@ -1,0 +1,90 @@
+"""GeoParquet read with Arrow: the `geo` metadata says where the geometry is and in which CRS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import geopandas
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from jobs.errors import BadVector, MissingCrs, UnsupportedFormat, UploadTooLarge
+from jobs.inspection.layer import LONLAT, check_columns, check_count, layer_facts
+from jobs.inspection.signature import ACCEPTED
+from jobs.settings import Settings
+
+_MAX_UNPACKED: Final = 4 * 1024**3
+_THRIFT_LIMIT: Final = 64 * 1024**2
+_EXPECTED: Final = (
+    pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError,
+    MemoryError, shapely.errors.ShapelyError,
+)  # fmt: skip
+
+
+def inspect_geoparquet(path: Path, name: str, settings: Settings) -> dict[str, Any]:
+    """Return the facts of a GeoParquet file; raises BadVector, MissingCrs, UploadTooLarge or UnsupportedFormat."""
+    try:
+        with _open(path) as file:
+            check_count(file.metadata.num_rows, name, settings)
+            _check_unpacked(file, name)
+            column, crs = _geometry_column(file, name)
+            geometries = shapely.from_wkb(file.read(columns=[column]).column(0).to_numpy(zero_copy_only=False))
+            fields = [f for f in file.schema_arrow.names if f != column]
+    except _EXPECTED as error:
+        raise BadVector(f"{name} is damaged or not GeoParquet with WKB geometries: export it again") from error
+    facts = layer_facts("Parquet", geometries, crs, fields, name)
+    return facts | {"layers": [{"name": None, "features": facts["features"]}]}
+
+
+def read_geoparquet(path: Path, columns: list[str] | None) -> geopandas.GeoDataFrame:
+    """Read a GeoParquet file; its geometry column is called `geometry` afterwards."""
+    name = "the file"
+    try:
+        with _open(path) as file:
+            _check_unpacked(file, name)
+            column, crs = _geometry_column(file, name)
+            fields = [f for f in file.schema_arrow.names if f != column]
+            check_columns(columns, fields)
+            table = file.read(columns=[column, *(fields if columns is None else columns)])
+            geometries = shapely.from_wkb(table.column(column).to_numpy(zero_copy_only=False))
+            frame = table.drop_columns([column]).to_pandas(ignore_metadata=True)
+    except _EXPECTED as error:
+        raise BadVector("the GeoParquet file is damaged: export it again") from error
+    return geopandas.GeoDataFrame(frame, geometry=geometries, crs=crs)
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        path, memory_map=False, thrift_string_size_limit=_THRIFT_LIMIT, thrift_container_size_limit=_THRIFT_LIMIT // 64
+    )
+
+
+def _check_unpacked(file: pq.ParquetFile, name: str) -> None:
+    meta = file.metadata
+    unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+    if unpacked > _MAX_UNPACKED:
+        raise UploadTooLarge(f"{name} would unpack to {unpacked / 1024**3:.1f} GiB: send fewer columns or features")
+
+
+def _geometry_column(file: pq.ParquetFile, name: str) -> tuple[str, CRS]:
+    raw = (file.metadata.metadata or {}).get(b"geo")
+    if raw is None:
+        raise UnsupportedFormat(f"{name} is Parquet without the `geo` metadata of GeoParquet; {ACCEPTED}")
+    geo = json.loads(raw)
+    column = geo["primary_column"]
+    told = geo["columns"][column]
+    if told.get("encoding") != "WKB":
+        raise BadVector(f"{name} encodes its geometry as {str(told.get('encoding'))[:20]}; write GeoParquet with WKB")
+    if "crs" not in told:
+        return column, CRS.from_user_input(LONLAT)
+    if told["crs"] is None:
+        raise MissingCrs(f"{name} says that its coordinate reference system is unknown: set it and send it again")
+    try:
+        return column, CRS.from_user_input(told["crs"])
+    except CRSError as error:
+        raise MissingCrs(f"{name} has a coordinate reference system that cannot be read: set it again") from error
