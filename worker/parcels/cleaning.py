@@ -1,0 +1,144 @@
+"""Parcel geometry made fit for mapping: repaired, measured, and checked for slivers and overlaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from jobs.record import Warned
+
+SLIVER_AREA: Final = 1.0
+SLIVER_WIDTH: Final = 0.2
+OVERLAP_SHARE: Final = 0.01
+# Bounds the work on hostile files where everything overlaps everything; a share found is then a lower bound.
+_NEIGHBOURS = 256
+_PAIRS_AT_ONCE = 20_000_000
+
+Geometries = NDArray[np.object_]
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Cleaned parcels, as many and in the same order as they came, and what there is to warn of.
+
+    Columns: parcel_id, geometry (2-D valid polygons), area_m2 (planar in the grid's CRS), elongation (long by short
+    side of the minimum rotated rectangle), mean_width (2 A / perimeter, metres), overlap_share (of its area, covered
+    by other parcels too) and sliver (never a deciding unit).
+    """
+
+    frame: gpd.GeoDataFrame
+    warnings: tuple[Warned, ...]
+
+
+def clean_parcels(frame: gpd.GeoDataFrame, area: BaseGeometry) -> Cleaned:
+    """Repair and measure parcels (metres); `area` is the area of interest in the same CRS. Drops no parcel."""
+    raw = frame.geometry.to_numpy()
+    geometries = polygons_of(raw)
+    size, width = shapely.area(geometries), mean_width(geometries)
+    sliver = (size < SLIVER_AREA) | (width < SLIVER_WIDTH)
+    overlap = overlap_shares(geometries, size)
+    columns = {"area_m2": size, "elongation": elongation(geometries), "mean_width": width,
+               "overlap_share": overlap, "sliver": sliver}  # fmt: skip
+    cleaned = gpd.GeoDataFrame(frame[["parcel_id"]].assign(**columns), geometry=geometries, crs=frame.crs)
+    repaired = int((~shapely.is_valid(raw)).sum())
+    shapely.prepare(area)
+    crossing = int((~shapely.covers(area, geometries) & ~sliver).sum())
+    return Cleaned(cleaned, _warnings(repaired, sliver, overlap, crossing))
+
+
+def polygons_of(geometries: Geometries) -> Geometries:
+    """Return each geometry as a valid 2-D Polygon or MultiPolygon; an empty Polygon where nothing has an inside."""
+    flat = shapely.force_2d(geometries)
+    valid = shapely.is_valid(flat)
+    if not valid.all():
+        flat[~valid] = shapely.make_valid(flat[~valid], method="structure", keep_collapsed=False)
+    kinds = shapely.get_type_id(flat)
+    for row in np.flatnonzero((kinds != shapely.GeometryType.POLYGON) & (kinds != shapely.GeometryType.MULTIPOLYGON)):
+        flat[row] = _inside_of(flat[row])
+    return np.asarray(flat, dtype=object)
+
+
+def mean_width(geometries: Geometries) -> Numbers:
+    """Return 2 A / perimeter in CRS units: half the side of a square, about the width of a strip."""
+    return _ratio(2 * shapely.area(geometries), shapely.length(geometries))
+
+
+def elongation(geometries: Geometries) -> Numbers:
+    """Return long by short side of the minimum rotated rectangle (1 for squares, inf for lines, 1 for empty)."""
+    boxes = shapely.oriented_envelope(geometries)
+    result = np.ones(len(boxes))
+    for row, envelope in enumerate(boxes):
+        if isinstance(envelope, Polygon) and not envelope.is_empty:
+            corners = shapely.get_coordinates(envelope)
+            sides = np.hypot(*(corners[1:3] - corners[:2]).T)
+            result[row] = np.inf if sides.min() == 0 else sides.max() / sides.min()
+        elif envelope is not None and not envelope.is_empty:
+            result[row] = np.inf
+    return result
+
+
+def overlap_shares(geometries: Geometries, size: Numbers) -> Numbers:
+    """Return the share (0-1) of each polygon that other polygons cover as well, through an STR tree.
+
+    Where three overlap, their common part counts twice; the share is cut at 1.
+    """
+    shared = np.zeros(len(geometries))
+    for first, second in _pairs(geometries):
+        common = _common_area(geometries[first], geometries[second])
+        np.add.at(shared, first, common)
+        np.add.at(shared, second, common)
+    shares: Numbers = np.minimum(_ratio(shared, size), 1.0)
+    return shares
+
+
+def _pairs(geometries: Geometries) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield pairs (i < j) whose bounds overlap, each polygon with its first 256 later ones at most."""
+    tree = shapely.STRtree(geometries)
+    step = max(1, _PAIRS_AT_ONCE // max(1, len(geometries)))
+    for start in range(0, len(geometries), step):
+        left, right = tree.query(geometries[start : start + step])
+        left = left + start
+        order = np.lexsort((right, left))
+        left, right = left[order], right[order]
+        left, right = left[left < right], right[left < right]
+        rank = np.arange(len(left)) - np.searchsorted(left, left)
+        yield left[rank < _NEIGHBOURS], right[rank < _NEIGHBOURS]
+
+
+def _common_area(left: Geometries, right: Geometries) -> Numbers:
+    common = np.zeros(len(left))
+    meets = shapely.intersects(left, right) & ~shapely.touches(left, right)
+    common[meets] = shapely.area(shapely.intersection(left[meets], right[meets]))
+    return common
+
+
+def _inside_of(geometry: BaseGeometry | None) -> Polygon | MultiPolygon:
+    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if isinstance(p, Polygon)]
+    if not parts:
+        return Polygon()
+    whole = shapely.union_all(parts)
+    return whole if isinstance(whole, Polygon | MultiPolygon) else Polygon()
+
+
+def _ratio(upper: NDArray[Any], lower: NDArray[Any]) -> Numbers:
+    return np.divide(upper, lower, out=np.zeros(len(upper)), where=lower > 0)
+
+
+def _warnings(repaired: int, sliver: NDArray[np.bool_], overlap: Numbers, crossing: int) -> tuple[Warned, ...]:
+    slivers, overlapping = int(sliver.sum()), int((overlap > OVERLAP_SHARE).sum())
+    said = {
+        "parcels-repaired": (repaired, "parcels crossed themselves and were repaired"),
+        "parcel-slivers": (slivers, "parcels are slivers (under 1 m2 or 0.2 m wide): listed, but they decide nothing"),
+        "parcels-overlap": (overlapping, "parcels overlap others by more than 1 % of their area; later rows win"),
+        "parcels-cross-area": (crossing, "parcels reach over the area of interest; they are judged by what lies in it"),
+    }
+    return tuple(Warned(code=code, detail=f"{n} {text}") for code, (n, text) in said.items() if n)
