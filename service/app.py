@@ -1,0 +1,59 @@
+"""Builds the FastAPI application: routes, middlewares, problems, and the published contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from jobs.settings import Settings
+from service import contract, handlers
+from service.limits import BodyLimit
+from service.probes import Probes
+from service.processes import software_version
+from service.routes import execution, files, health, jobs, landing, processes, results, uploads
+from service.state import opener
+from service.telemetry import Measured, Metrics
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application for these settings; nothing is opened before it starts or is first asked."""
+    open_once = opener(settings)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        open_once()
+        yield
+
+    app = FastAPI(
+        title="Cityzones",
+        version=software_version(),
+        summary="Maps of cities as a service: Local Climate Zones and land cover",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Measured, metrics=metrics),
+            Middleware(handlers.ProblemsOnly, public_url=settings.public_url),
+            Middleware(BodyLimit, settings=settings),
+        ],
+        responses=contract.ERRORS,
+    )
+    app.state.open = open_once
+    app.state.metrics = metrics
+    app.state.probes = cache(lambda: Probes(open_once()))
+    handlers.install(app, settings.public_url)
+    for module in (landing, processes, execution, jobs, results, uploads, files, health):
+        app.include_router(module.router)
+    build = app.openapi
+
+    def published() -> dict[str, Any]:
+        return contract.complete(build(), settings)
+
+    app.openapi = published  # type: ignore[method-assign]  # FastAPI's documented way to extend its contract
+    return app

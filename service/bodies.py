@@ -1,0 +1,142 @@
+"""The bodies the interface answers with, after the schemas of OGC API - Processes 1.0, and links between them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.record import State, Warned
+from jobs.uploads import UploadRecord
+
+JSON = "application/json"
+
+
+class Body(BaseModel):
+    """A body; absent members are left out, never null."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Link(Body):
+    """A typed link."""
+
+    href: str
+    rel: str
+    type: str = JSON
+    title: str
+
+
+class Landing(Body):
+    """What the service is and where to go from here."""
+
+    title: str
+    description: str
+    links: list[Link]
+
+
+class Conformance(Body):
+    """The conformance classes the service keeps."""
+
+    conformsTo: list[str]  # noqa: N815 - the standard's name
+
+
+class ProcessSummary(Body):
+    """A process, in short."""
+
+    id: str
+    version: str
+    title: str
+    description: str
+    keywords: list[str]
+    jobControlOptions: list[str]  # noqa: N815 - the standard's name
+    outputTransmission: list[str]  # noqa: N815 - the standard's name
+    links: list[Link]
+
+
+class ProcessList(Body):
+    """Every process."""
+
+    processes: list[ProcessSummary]
+    links: list[Link]
+
+
+class Process(ProcessSummary):
+    """A process in full: inputs and outputs with schemas; and ours: models with card facts, classes, limits."""
+
+    inputs: dict[str, dict[str, Any]]
+    outputs: dict[str, dict[str, Any]]
+    models: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+    limits: dict[str, Any]
+
+
+class Blocks(Body):
+    """How many blocks of a job are mapped."""
+
+    done: int
+    total: int
+
+
+class ProblemBody(BaseModel):
+    """An error, RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    advice: str
+    errors: list[dict[str, str]] | None = None
+    reference: str | None = None
+
+
+class StatusInfo(Body):
+    """A job: the standard's statusInfo; and ours: blocks, warnings, and why it failed."""
+
+    jobID: str  # noqa: N815 - the standard's name
+    processID: str  # noqa: N815 - the standard's name
+    type: Literal["process"] = "process"
+    status: State
+    message: str
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    updated: datetime | None = None
+    progress: int = Field(ge=0, le=100)
+    blocks: Blocks
+    warnings: list[Warned]
+    problem: ProblemBody | None = None
+    links: list[Link]
+
+
+class JobList(Body):
+    """Jobs, newest first."""
+
+    jobs: list[StatusInfo]
+    links: list[Link]
+
+
+class ResultLink(BaseModel):
+    """One output: a link signed for a while, and what to expect at its end (the names of the STAC file extension)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    href: str
+    type: str
+    title: str
+    rel: str = "item"
+    size: int = Field(serialization_alias="file:size")
+    checksum: str = Field(serialization_alias="file:checksum", description="multihash, hex: 1220 and the SHA-256")
+    expires: datetime
+    filename: str
+
+
+class Upload(UploadRecord):
+    """An upload, and where it is."""
+
+    links: list[Link]

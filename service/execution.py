@@ -1,0 +1,125 @@
+"""From the body of an execute request to a job that exists: every check that needs no worker, then the queue."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Final, NoReturn
+
+from jobs.area import check_limits, parse_area
+from jobs.errors import InvalidRequest, QueueUnavailable, UnknownUpload
+from jobs.queue import PLAN, enqueue
+from jobs.record import JobRecord
+from jobs.request import Execute, parse_execute
+from models.cards import Card, card_of
+from models.errors import Fault, UnknownModel
+from service.problems import RequestError
+from service.processes import default_model, models_of
+from service.state import State
+
+log = logging.getLogger("cityzones.service")
+
+QUEUE_DOWN: Final = "the job is kept; the queue does not answer for the moment, it starts once the queue does"
+
+
+def decode(body: bytes) -> Any:
+    """Return a JSON body; raises RequestError for what is not JSON in UTF-8, NaN, or an object that names twice."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise RequestError("malformed-json", "the body is nested too deeply") from error
+    except ValueError as error:
+        raise RequestError("malformed-json", f"the body is not JSON: {error}") from error
+
+
+def submit(process: str, body: bytes, state: State) -> JobRecord:
+    """Check a request, create the job and enqueue its planning.
+
+    The job exists once its request is stored. A queue that is down after that costs time, not the job: the recovery
+    finds it, and the record's message says so. Raises CityzonesError for everything a client can put right.
+    """
+    models_of(process)
+    execute = _with_model(parse_execute(decode(body)), process, state)
+    card = _card(execute, process)
+    _check_area(execute, card, state)
+    _check_catalogue(execute, state)
+    _check_uploads(execute, state)
+    job = state.jobs.create(process, execute).job
+    try:
+        enqueue(state.queue, PLAN, job)
+    except QueueUnavailable as error:
+        log.warning("%s was created while the queue is down: %s", job, error.detail)
+        return state.jobs.read(job).model_copy(update={"message": QUEUE_DOWN})
+    log.info("%s was created: %s with %s", job, process, card.id)
+    return state.jobs.read(job)
+
+
+def _with_model(execute: Execute, process: str, state: State) -> Execute:
+    """Freeze the choice of the default model into the request, so that a later default does not change the job."""
+    if "model" in execute.inputs.model_fields_set:
+        return execute
+    inputs = execute.inputs.model_copy(update={"model": default_model(process, state.settings)})
+    return execute.model_copy(update={"inputs": inputs})
+
+
+def _card(execute: Execute, process: str) -> Card:
+    pointer = "/inputs/model"
+    try:
+        card = card_of(execute.inputs.model)
+    except UnknownModel as error:
+        raise UnknownModel(error.detail, faults=[Fault(pointer, error.detail)]) from error
+    if card.product != process:
+        detail = f"{card.id} maps {card.product}, not {process}"
+        raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
+    return card
+
+
+def _check_area(execute: Execute, card: Card, state: State) -> None:
+    if execute.inputs.aoi is None:
+        return
+    pointer = "/inputs/aoi"
+    area = parse_area(execute.inputs.aoi, pointer=pointer, max_vertices=state.settings.max_vertices)
+    check_limits(area, min_km2=card.limits.min_km2, max_km2=card.limits.max_km2, pointer=pointer)
+
+
+def _check_catalogue(execute: Execute, state: State) -> None:
+    stac = execute.inputs.imagery.stac
+    allowed = state.settings.catalogues
+    if stac and stac.catalogue and stac.catalogue.rstrip("/") not in {root.rstrip("/") for root in allowed}:
+        detail = f"this catalogue is not allowed here; allowed: {', '.join(allowed)}"
+        pointer = "/inputs/imagery/stac/catalogue"
+        raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
+
+
+def _check_uploads(execute: Execute, state: State) -> None:
+    faults = [fault for pointer, upload in execute.inputs.uploads.items() if (fault := _fault(pointer, upload, state))]
+    if faults:
+        raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+
+
+def _fault(pointer: str, upload: str, state: State) -> Fault | None:
+    wanted = "image" if pointer.startswith("/inputs/imagery/") else "vector"
+    try:
+        kind = state.uploads.read(upload).kind
+    except UnknownUpload as error:
+        return Fault(pointer, error.detail)
+    return None if kind == wanted else Fault(pointer, f"{upload} is {_a(kind)} file; {_a(wanted)} file is needed here")
+
+
+def _a(kind: str) -> str:
+    return "an image" if kind == "image" else "a vector"
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is no JSON number"
+    raise ValueError(msg)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"the name {twice!r} stands twice in one object"
+        raise ValueError(msg)
+    return found

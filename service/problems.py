@@ -1,0 +1,203 @@
+"""Every error the interface can answer with: one table from code to status and title, and its RFC 9457 body."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from models.errors import CityzonesError, Fault
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 5
+_OGC: Final = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+_SERVER_ERROR: Final = 500
+_UNAVAILABLE: Final = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of the table: what a code means, which status it travels with, and what the client does next.
+
+    `uri` replaces the service's own type URI where the OGC standard defines one.
+    """
+
+    status: int
+    title: str
+    advice: str
+    uri: str | None = None
+
+
+_FIX_FIELDS: Final = "Correct the fields named in errors and send the request again."
+_TRY_LATER: Final = "Wait as long as Retry-After says and send the same request again."
+_REPORT: Final = "The fault is the service's. Tell its operator the reference."
+
+PROBLEMS: Final[dict[str, Problem]] = {
+    # What HTTP itself refuses.
+    "malformed-json": Problem(400, "The body is not JSON", "Send one JSON object, UTF-8, without NaN or double names."),
+    "malformed-request": Problem(400, "The request is malformed", "Compare it with /openapi.json."),
+    "invalid-parameter": Problem(400, "A parameter is invalid", _FIX_FIELDS),
+    "unauthorized": Problem(401, "Authentication is needed", "Send a key as Authorization: Bearer or X-API-Key."),
+    "forbidden": Problem(403, "Not allowed", "Ask the operator for access."),
+    "not-found": Problem(404, "Nothing is here", "Start from the links of the landing page."),
+    "method-not-allowed": Problem(405, "The resource has no such method", "Use a method of the Allow header."),
+    "not-acceptable": Problem(406, "No such representation", "Accept application/json."),
+    "body-too-large": Problem(413, "The body is too large", "Send less; large files go to /uploads."),
+    "unsupported-media-type": Problem(415, "The body has the wrong type", "Use the Content-Type the resource names."),
+    "range-not-satisfiable": Problem(416, "The range lies outside the file", "Ask for bytes within its size."),
+    "too-many-requests": Problem(429, "Too many requests", _TRY_LATER),
+    "internal": Problem(500, "The service failed", _REPORT),
+    "timeout": Problem(504, "The service took too long", "Send a smaller request, or try again."),
+    # What a request asks for.
+    "invalid-request": Problem(422, "The request does not describe a job", _FIX_FIELDS),
+    "invalid-area": Problem(422, "The area of interest cannot be used", "Correct the outline and send it again."),
+    "empty-area": Problem(422, "The area of interest is empty", "Draw a polygon with an inside."),
+    "antimeridian": Problem(422, "The area crosses the antimeridian", "Send one job for each side of it."),
+    "area-out-of-limits": Problem(
+        422, "The area is outside the limits", "Draw it within the limits of /processes/{id}, or split it."
+    ),
+    "unknown-model": Problem(422, "There is no such model", "Choose a model of /processes/{id}."),
+    "unknown-process": Problem(
+        404, "There is no such process", "Choose a process of /processes.", f"{_OGC}no-such-process"
+    ),
+    "unknown-upload": Problem(404, "There is no such upload", "POST the file to /uploads first."),
+    # What an uploaded file is.
+    "bad-image": Problem(422, "The image cannot be used", "Correct the file and upload it again."),
+    "wrong-bands": Problem(422, "The image lacks bands", "Give the model's bands, or name them in imagery.bands."),
+    "unsupported-format": Problem(
+        415, "The file's format is not accepted", "Send a GeoTIFF, JPEG 2000, GeoPackage, GeoJSON or GeoParquet file."
+    ),
+    "bad-vector": Problem(422, "The features cannot be used", "Correct the file and upload it again."),
+    "missing-crs": Problem(422, "The file does not say its CRS", "Write the CRS into the file and upload it again."),
+    "parcels-outside-area": Problem(
+        422, "No parcel touches the area", "Check the parcels' CRS and the area of interest."
+    ),
+    "upload-too-large": Problem(413, "The file is too large", "Cut or compress the file to fit the limit."),
+    # What becomes of a job.
+    "unknown-job": Problem(404, "There is no such job", "List the jobs at /jobs.", f"{_OGC}no-such-job"),
+    "result-not-ready": Problem(
+        404, "The job has not finished", "Poll the job until it is successful.", f"{_OGC}result-not-ready"
+    ),
+    "job-failed": Problem(500, "The job failed", "Read the detail; send a new job once the cause is gone."),
+    "job-dismissed": Problem(410, "The job was dismissed", "Send the job again if the map is still wanted."),
+    "wrong-transition": Problem(409, "The job has ended otherwise", "Read the job's status."),
+    "no-imagery": Problem(422, "No imagery was found", "Widen the dates or the cloud cover, or upload an image."),
+    "imagery-unavailable": Problem(503, "The imagery host does not answer", _TRY_LATER),
+    "inference-unavailable": Problem(503, "The model server does not answer", _TRY_LATER),
+    "queue-unavailable": Problem(503, "The queue does not answer", _TRY_LATER),
+    "storage-unavailable": Problem(503, "The storage does not answer", _TRY_LATER),
+    "link-refused": Problem(403, "The link is not good", "Ask the job's results for a fresh link."),
+    # What an operator sees.
+    "bad-card": Problem(500, "A model card is broken", _REPORT),
+    "weights-unavailable": Problem(
+        503, "The model's weights are not here", "Ask the operator to fetch them: cityzones models fetch."
+    ),
+    "bad-morphology": Problem(500, "Buildings and grid do not fit", _REPORT),
+    "bad-procedural-city": Problem(500, "The sample city cannot be made", _REPORT),
+    "stack-failed": Problem(500, "A server of the embedded stack failed", "Read the log the message names."),
+    "model-failed": Problem(500, "The model server could not load a model", "Read the model server's log."),
+    "triton-missing": Problem(500, "There is no model server", "Install one as the message says."),
+    "worker-lost": Problem(
+        500, "The worker ended while it mapped", "Send the job again; tell the operator if it recurs."
+    ),
+    "missing-extra": Problem(
+        500, "A package is not installed", "Install the train extra: pip install cityzones[train]."
+    ),
+}
+
+# Which row stands for a bare HTTP status that carries no code of ours.
+BY_STATUS: Final[dict[int, str]] = {
+    400: "malformed-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
+    406: "not-acceptable", 413: "body-too-large", 415: "unsupported-media-type", 416: "range-not-satisfiable",
+    422: "invalid-parameter", 429: "too-many-requests", 503: "queue-unavailable", 504: "timeout",
+}  # fmt: skip
+
+
+class RequestError(CityzonesError):
+    """A request HTTP itself refuses; the code is a row of the table."""
+
+    code = "malformed-request"
+
+    def __init__(self, code: str, detail: str, *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail, faults=faults)
+        self.code = code
+
+
+def row(code: str) -> Problem:
+    """Return a code's row; a code the table does not know is the service's own fault."""
+    return PROBLEMS.get(code, PROBLEMS["internal"])
+
+
+def code_of_status(status: int) -> str:
+    """Return the code that stands for a bare HTTP status."""
+    return BY_STATUS.get(status, "internal" if status >= _SERVER_ERROR else "malformed-request")
+
+
+def type_uri(code: str, public_url: str) -> str:
+    """Return the stable `type` of a code: the standard's own URI where it has one, else /problems/<code>."""
+    known = code if code in PROBLEMS else "internal"
+    return PROBLEMS[known].uri or f"{public_url.rstrip('/')}/problems/{known}"
+
+
+def body(
+    code: str,
+    detail: str,
+    *,
+    public_url: str,
+    instance: str,
+    status: int | None = None,
+    faults: Sequence[Fault] = (),
+    reference: str | None = None,
+) -> dict[str, Any]:
+    """Return the RFC 9457 object: type, title, status, detail, instance, and ours: code, advice, errors, reference.
+
+    `errors` lists {"pointer", "detail"} with JSON Pointers into the request.
+    """
+    found = row(code)
+    members: dict[str, Any] = {
+        "type": type_uri(code, public_url),
+        "title": found.title,
+        "status": status or found.status,
+        "detail": detail,
+        "instance": instance,
+        "code": code if code in PROBLEMS else "internal",
+        "advice": found.advice,
+    }
+    if faults:
+        members["errors"] = [{"pointer": f.pointer, "detail": f.detail} for f in faults]
+    return members | ({"reference": reference} if reference else {})
+
+
+def headers_of(status: int) -> dict[str, str]:
+    """Return the headers a problem of this status travels with."""
+    return {"Retry-After": str(RETRY_SECONDS)} if status == _UNAVAILABLE else {}
+
+
+def is_server_fault(status: int) -> bool:
+    """Say whether a status means that the service, not the request, is at fault."""
+    return status >= _SERVER_ERROR
+
+
+def as_markdown() -> str:
+    """Return the table as docs/errors.md holds it."""
+    lines = [
+        "# Errors",
+        "",
+        "Every error is `application/problem+json` (RFC 9457). `code` and `type` are stable; `detail` is for people.",
+        "A 5xx carries a `reference` that the service's log repeats, and never the text of an exception.",
+        "`errors` points at each fault of the request by JSON Pointer. This page is written by",
+        "`python -m service.problems > docs/errors.md`; the types of the OGC standard start with",
+        f"`{_OGC}`, all others with the service's own address and `/problems/`.",
+        "",
+        "| code | status | title | what to do | type |",
+        "|-|-|-|-|-|",
+    ]
+    for code, found in PROBLEMS.items():
+        uri = f"OGC `{found.uri.removeprefix(_OGC)}`" if found.uri else f"`/problems/{code}`"
+        lines.append(f"| `{code}` | {found.status} | {found.title} | {found.advice} | {uri} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

@@ -1,0 +1,98 @@
+"""The BentoML service: life cycle, the native endpoint `classify`, and the REST interface mounted beside it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, cast
+
+import bentoml
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jobs.settings import Settings
+from models.cards import card_of
+from models.errors import CityzonesError
+from service.app import create_app
+from service.classify import classify_tile
+from service.handlers import ProblemsOnly, respond_to
+from service.limits import BodyLimit
+from service.state import State
+from service.telemetry import Measured
+
+settings = Settings()
+app = create_app(settings)
+
+# BentoML answers these two itself: its client reads the schema before it calls.
+NATIVE: Final = "/classify"
+_BENTOML: Final = frozenset({("POST", NATIVE), ("GET", "/schema.json")})
+_CONFIG: Final[dict[str, Any]] = {
+    # The clock runs until the first byte of the answer, so it must allow for the slowest upload accepted.
+    "traffic": {"timeout": 3600},
+    "threads": 8,
+    "metrics": {"enabled": False},
+    "http": {"cors": {"enabled": False}},
+    "monitoring": {"enabled": False},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Pure ASGI middleware: BentoML keeps its native endpoint, every other request goes to the REST interface.
+
+    Mounting alone would leave BentoML's probes, its web page and its own forms of 404 in front of the interface.
+    """
+
+    app: ASGIApp
+    rest: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the side it belongs to."""
+        native = scope["type"] != "http" or (scope["method"], scope["path"]) in _BENTOML
+        await (self.app if native else self.rest)(scope, receive, send)
+
+
+@bentoml.asgi_app(app, path="/")
+class _Cityzones:
+    """Maps of cities: Local Climate Zones and land cover, per pixel, scene or parcel."""
+
+    def __init__(self) -> None:
+        logging.getLogger("cityzones").setLevel(settings.log_level)
+        self._state: State = app.state.open()
+
+    async def __is_ready__(self) -> bool:
+        """Say whether storage, queue and model server answer; GET /readyz tells which does not."""
+        answers = await app.state.probes().ask()
+        return all(answer == "ok" for answer in answers.values())
+
+    @bentoml.api(route=NATIVE)  # type: ignore[untyped-decorator]  # BentoML ships no types
+    def classify(
+        self,
+        image: Annotated[Path, bentoml.validators.ContentType("image/tiff")],
+        model: str = settings.default_model,
+        scale: float | None = None,
+        offset: float | None = None,
+    ) -> Annotated[Path, bentoml.validators.ContentType("image/tiff")]:
+        """Map one GeoTIFF of at most 512 x 512 pixels at once; returns the class map as a GeoTIFF.
+
+        `scale` and `offset` turn numbers into reflectance where the file does not say; buildings are not used.
+        """
+        return cast("Path", self._answer(image, model, scale, offset))
+
+    def _answer(self, image: Path, model: str, scale: float | None, offset: float | None) -> Any:
+        state = self._state
+        try:
+            data = classify_tile(image, card_of(model), state.triton, state.settings, scale=scale, offset=offset)
+        except CityzonesError as error:
+            return respond_to(error, public_url=settings.public_url, instance=NATIVE)
+        name = "attachment; filename=classes.tif"
+        return Response(data, media_type="image/tiff", headers={"Content-Disposition": name})
+
+
+Cityzones = bentoml.service(name="cityzones", **_CONFIG)(_Cityzones)
+# Outermost first. The REST interface carries the same three inside, for those who serve it without BentoML.
+Cityzones.add_asgi_middleware(Face, rest=app)
+Cityzones.add_asgi_middleware(Measured, metrics=app.state.metrics, route=NATIVE)
+Cityzones.add_asgi_middleware(ProblemsOnly, public_url=settings.public_url)
+Cityzones.add_asgi_middleware(BodyLimit, settings=settings)

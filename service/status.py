@@ -1,0 +1,75 @@
+"""A job as the interface shows it: the standard's statusInfo with links, blocks, warnings and why it failed."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from jobs.errors import UnknownJob
+from jobs.record import FINAL_STATES, FailureRecord, JobRecord
+from models.errors import Fault
+from service import problems
+from service.bodies import Blocks, Link, ProblemBody, StatusInfo
+
+POLL_SECONDS: Final = 1
+_JOB: Final = re.compile(r"job_[0-9a-z]{26}")
+_REL: Final = "http://www.opengis.net/def/rel/ogc/1.0"
+
+
+def known_id(job: str) -> str:
+    """Return a job id as it came; raises UnknownJob for what cannot be one, before it becomes part of a key."""
+    if not _JOB.fullmatch(job):
+        msg = f"there is no job {job[:60]!r}"
+        raise UnknownJob(msg)
+    return job
+
+
+def status_info(record: JobRecord, public_url: str) -> StatusInfo:
+    """Return the statusInfo of a job."""
+    return StatusInfo(
+        jobID=record.job,
+        processID=record.process,
+        status=record.state,
+        message=record.message,
+        created=record.created,
+        started=record.started,
+        finished=record.finished,
+        updated=record.updated,
+        progress=record.progress,
+        blocks=Blocks(done=record.blocks_done, total=record.blocks_total),
+        warnings=list(record.warnings),
+        problem=failure_problem(record.failure, public_url) if record.failure else None,
+        links=_links(record, public_url),
+    )
+
+
+def failure_problem(failure: FailureRecord, public_url: str) -> ProblemBody:
+    """Return the problem a job ended in: the failure's own code and sentence.
+
+    A fault of the service keeps status 500: asking again for a finished job's results would not help, which 503
+    would promise.
+    """
+    code = failure.code if failure.code in problems.PROBLEMS else "job-failed"
+    status = min(problems.row(code).status, 500)
+    faults = [Fault(fault.get("pointer", ""), fault.get("detail", "")) for fault in failure.faults]
+    detail = problems.row(code).advice if code == "internal" else failure.detail
+    instance = f"/jobs/{failure.job}"
+    members = problems.body(code, detail, public_url=public_url, instance=instance, status=status, faults=faults)
+    return ProblemBody.model_validate(members)
+
+
+def _links(record: JobRecord, url: str) -> list[Link]:
+    here = f"{url}/jobs/{record.job}"
+    links = [
+        Link(href=here, rel="self", title="This job"),
+        Link(href=f"{url}/processes/{record.process}", rel="up", title="The process it runs"),
+    ]
+    if record.state == "successful":
+        links.append(Link(href=f"{here}/results", rel=f"{_REL}/results", title="Results"))
+    if record.state == "failed":
+        links.append(
+            Link(href=f"{here}/results", rel=f"{_REL}/exceptions", type=problems.MEDIA_TYPE, title="Why it failed")
+        )
+    if record.state not in FINAL_STATES:
+        links.append(Link(href=here, rel="cancel", title="DELETE dismisses the job"))
+    return links
