@@ -60,11 +60,21 @@ def polygons_of(geometries: Geometries) -> Geometries:
     flat = shapely.force_2d(geometries)
     valid = shapely.is_valid(flat)
     if not valid.all():
-        flat[~valid] = shapely.make_valid(flat[~valid], method="structure", keep_collapsed=False)
+        flat[~valid] = _repaired(flat[~valid])
     kinds = shapely.get_type_id(flat)
     for row in np.flatnonzero((kinds != shapely.GeometryType.POLYGON) & (kinds != shapely.GeometryType.MULTIPOLYGON)):
         flat[row] = _inside_of(flat[row])
     return np.asarray(flat, dtype=object)
+
+
+def _repaired(geometries: Geometries) -> Geometries:
+    """Make geometries valid; GEOS leaves a few invalid (parts that share an edge), which its other ways mend."""
+    fixed = shapely.make_valid(geometries, method="structure", keep_collapsed=False)
+    for mend in (shapely.make_valid, lambda bad: shapely.buffer(bad, 0)):
+        bad = ~shapely.is_valid(fixed)
+        if bad.any():
+            fixed[bad] = mend(fixed[bad])
+    return np.asarray(fixed, dtype=object)
 
 
 def mean_width(geometries: Geometries) -> Numbers:
@@ -130,7 +140,8 @@ def _inside_of(geometry: BaseGeometry | None) -> Polygon | MultiPolygon:
 
 
 def _ratio(upper: NDArray[Any], lower: NDArray[Any]) -> Numbers:
-    return np.divide(upper, lower, out=np.zeros(len(upper)), where=lower > 0)
+    ratio: Numbers = np.divide(upper, lower, out=np.zeros(len(upper)), where=lower > 0)
+    return ratio
 
 
 def _warnings(repaired: int, sliver: NDArray[np.bool_], overlap: Numbers, crossing: int) -> tuple[Warned, ...]:
