@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from models.cards import card_of
+from models.weights import fetch
+from service.stack.embedded import EmbeddedStack
+from service.stack.files import FileServer
+from service.stack.sample import make_sample
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,3 +27,38 @@ def shared_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a small procedural city, 2.4 x 1.9 km: imagery, catalogue, buildings, parcels, truth."""
+    return make_sample(tmp_path_factory.mktemp("sample"), width=2400, height=1900)
+
+
+@pytest.fixture(scope="session")
+def catalogue(sample: Path) -> Iterator[str]:
+    """The sample's static STAC catalogue, served on loopback."""
+    with FileServer(sample) as server:
+        yield f"{server.url}/catalog.json"
+
+
+@pytest.fixture(scope="session")
+def weights_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of fetched weights: with the published So2Sat network where the data folder is at hand, else empty."""
+    cache = tmp_path_factory.mktemp("weights")
+    mirror = ROOT.parent / "shared" / "data" / "weights_so2sat"
+    if mirror.is_dir():
+        fetch(card_of("so2sat-resnet20"), cache=cache, mirror=mirror)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, catalogue: str, weights_cache: Path) -> Iterator[EmbeddedStack]:
+    """Valkey, Triton, worker and service for real; blocks are small, so that jobs fan out."""
+    overrides = {
+        "CITYZONES_STAC_URL": catalogue,
+        "CITYZONES_BLOCK_PIXELS": "240",
+        "CITYZONES_WEIGHTS_CACHE": str(weights_cache),
+    }
+    with EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides) as running:
+        yield running

@@ -95,13 +95,17 @@ class EmbeddedStack:
     def _start(self) -> None:
         valkey = self._stack.enter_context(EmbeddedValkey(data=self.folder / "valkey", logs=self.logs))
         repository = self.folder / "models"
-        served = build_repository(repository, cards().values(), cache=_cache())
+        served = build_repository(repository, cards().values(), cache=self._cache())
         self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
         self.environment = self._environment(valkey.broker_url(0), valkey.url(1), self.triton.grpc_url)
         self.worker = self._launch("worker", self._worker_command(), grace=20.0)
         self.service = self._launch("service", self._service_command(), grace=10.0)
         self.service.wait_until(self._answers, timeout=START_TIMEOUT)
         self.worker.wait_until(self._worker_answers, timeout=START_TIMEOUT)
+
+    def _cache(self) -> Path | None:
+        told = self._overrides.get("CITYZONES_WEIGHTS_CACHE")
+        return Path(told) if told else None
 
     def _environment(self, broker: str, live: str, triton: str) -> dict[str, str]:
         chosen = {
@@ -140,11 +144,6 @@ class EmbeddedStack:
     def _worker_answers(self) -> bool:
         app: Celery = make_app(self.settings)
         return bool(app.control.ping(timeout=0.5))
-
-
-def _cache() -> Path | None:
-    told = os.environ.get("CITYZONES_WEIGHTS_CACHE")
-    return Path(told) if told else None
 
 
 def _secret(path: Path) -> str:

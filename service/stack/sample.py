@@ -23,18 +23,19 @@ from rio_cogeo.cogeo import cog_validate
 from service.stack.process import StackFailed
 
 SEED: Final = 2026
-WIDTH_METRES: Final = 6000
-HEIGHT_METRES: Final = 5000
 
 
-def make_sample(folder: Path) -> Path:
-    """Return the sample's folder, making it if it is not there. It is a test bed and never poses as a real place."""
-    target = folder / f"sample-{SEED}-{WIDTH_METRES}x{HEIGHT_METRES}"
+def make_sample(folder: Path, *, width: int = 6000, height: int = 5000) -> Path:
+    """Return the folder of a city of that many metres, making it if it is not there.
+
+    It is a test bed and never poses as a real place.
+    """
+    target = folder / f"sample-{SEED}-{width}x{height}"
     if (target / "aoi.geojson").is_file():
         return target
     half = target.with_name(target.name + ".half")
     shutil.rmtree(half, ignore_errors=True)
-    size = ["--width", str(WIDTH_METRES), "--height", str(HEIGHT_METRES)]
+    size = ["--width", str(width), "--height", str(height)]
     command = [sys.executable, "-m", "models.data.procedural", "--seed", str(SEED), *size, "--out", str(half)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 - our own module
     if done.returncode:

@@ -135,7 +135,7 @@ JSON = st.recursive(
 
 @given(kind=st.sampled_from(["Polygon", "MultiPolygon", "Feature", "FeatureCollection"]), value=JSON, other=JSON)
 def test_hostile_json_only_ever_raises_our_errors(kind, value, other):
-    with pytest.raises(CityzonesError, match="area of interest|FeatureCollection"):
+    with pytest.raises(CityzonesError, match=r"area of interest|FeatureCollection"):
         parse({"type": kind, "coordinates": value, "geometry": other, "features": value})
 
 
