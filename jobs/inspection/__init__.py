@@ -16,7 +16,7 @@ __all__ = ["Inspection", "inspect_file", "read_vector", "safe_raster"]
 def inspect_file(path: Path, filename: str, settings: Settings) -> Inspection:
     """Judge an uploaded file by its content; `filename` is only repeated in messages, never believed.
 
-    Raises UnsupportedFormat, BadImage, BadVector, MissingCrs or UploadTooLarge; never an error of GDAL, Arrow or SQLite.
+    Raises UnsupportedFormat, BadImage, BadVector, MissingCrs or UploadTooLarge; never an error of a library.
     """
     name = clean_name(filename)
     suffix = recognise(path, name)

@@ -114,14 +114,18 @@ def _crs(document: Mapping[str, Any], name: str) -> CRS:
         return CRS.from_user_input(LONLAT)
     member = document["crs"]
     if member is None:
-        raise MissingCrs(f"{name} says that its coordinate reference system is unknown (crs: null): reproject it to lon/lat")
+        raise MissingCrs(
+            f"{name} says that its coordinate reference system is unknown (crs: null): reproject it to lon/lat"
+        )
     properties = member.get("properties") if isinstance(member, dict) else None
     told = properties.get("name") if isinstance(properties, dict) else None
     if isinstance(told, str) and _CRS84.match(told):
         return CRS.from_user_input(LONLAT)
     code = _EPSG.match(told) if isinstance(told, str) else None
     if code is None:
-        raise MissingCrs(f"{name} has a crs member that names no EPSG code: reproject it to lon/lat and drop the member")
+        raise MissingCrs(
+            f"{name} has a crs member that names no EPSG code: reproject it to lon/lat and drop the member"
+        )
     try:
         return CRS.from_epsg(int(code[1]))
     except CRSError as error:

@@ -29,7 +29,16 @@ FROM gpkg_contents c JOIN gpkg_geometry_columns g USING (table_name)
 LEFT JOIN sqlite_master m ON lower(m.name) = lower(c.table_name) AND m.type IN ('table', 'view')
 WHERE c.data_type = 'features' ORDER BY c.rowid LIMIT ?
 """
-_GDAL: Final = (DataSourceError, DataLayerError, FeatureError, GeometryError, ValueError, OSError, CRSError, RuntimeError)
+_GDAL: Final = (
+    DataSourceError,
+    DataLayerError,
+    FeatureError,
+    GeometryError,
+    ValueError,
+    OSError,
+    CRSError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,9 @@ def read_geopackage(path: Path, columns: list[str] | None, layer: str | None) ->
     """Read one layer; without `layer` the file must hold exactly one."""
     layers = [v.name for v in _layers(path, "the file")]
     if layer is None and len(layers) > 1:
-        raise BadVector(f"the GeoPackage holds {len(layers)} layers ({', '.join(layers[:10])}): send one with one layer")
+        raise BadVector(
+            f"the GeoPackage holds {len(layers)} layers ({', '.join(layers[:10])}): send one with one layer"
+        )
     if layer is not None and layer not in layers:
         raise BadVector(f"the GeoPackage has no layer {layer!r}; its layers: {', '.join(layers[:10])}")
     chosen = layer or layers[0]
@@ -122,6 +133,6 @@ def _read(path: Path, layer: str, columns: list[str] | None, name: str) -> geopa
 
 
 def _crs_of(frame: geopandas.GeoDataFrame, name: str) -> CRS:
-    if frame.crs is None or CRS.from_user_input(frame.crs).type_name in {"Engineering CRS"}:
+    if frame.crs is None or CRS.from_user_input(frame.crs).type_name == "Engineering CRS":
         raise MissingCrs(f"{name} does not say which coordinate reference system it is in: set it and send it again")
     return CRS.from_user_input(frame.crs)

@@ -58,4 +58,4 @@ def layer_facts(
 def _in_degrees(bounds: Sequence[float]) -> bool:
     left, bottom, right, top = bounds
     slack = 1e-6
-    return left >= -360 - slack and right <= 360 + slack and bottom >= -90 - slack and top <= 90 + slack  # noqa: PLR2004 - degrees
+    return left >= -360 - slack and right <= 360 + slack and bottom >= -90 - slack and top <= 90 + slack

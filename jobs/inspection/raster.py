@@ -52,11 +52,14 @@ def safe_raster(path: Path) -> Iterator[DatasetReader]:
     Raises BadImage for whatever GDAL cannot open, and for whatever it cannot read inside the `with` block.
     """
     try:
-        with rasterio.Env(**LOCAL_ENV), quietly(NotGeoreferencedWarning):
-            with DatasetReader(str(path.absolute()), driver=list(DRIVERS), sharing=False) as dataset:
-                yield dataset
+        with (
+            rasterio.Env(**LOCAL_ENV),
+            quietly(NotGeoreferencedWarning),
+            DatasetReader(str(path.absolute()), driver=list(DRIVERS), sharing=False) as dataset,
+        ):
+            yield dataset
     except RasterioError as error:
-        msg = "the image cannot be read: it is damaged or uses a feature that is not supported; export it as a plain GeoTIFF"
+        msg = "the image cannot be read: it is damaged or of an unusual kind; export it as a plain GeoTIFF"
         raise BadImage(msg) from error
 
 

@@ -1,0 +1,55 @@
+"""The two doors of this room: choose a job's imagery once, then open it for every block."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from rasterio.io import DatasetReader
+
+from jobs.area import Area
+from jobs.inspection import safe_raster
+from jobs.request import Inputs
+from jobs.settings import Settings
+from jobs.uploads import UploadStore
+from models.cards import Card
+from worker.imagery.block import Imagery
+from worker.imagery.plan import FileRead, ImageryPlan
+from worker.imagery.remote import remote_raster
+from worker.imagery.sentinel2 import plan_stac
+from worker.imagery.uploads import check_numbers, plan_uploads
+
+_REMOTE_THREADS: Final = 8
+
+
+def plan_imagery(  # noqa: PLR0917 - what a job is planned from, in the order the pipeline has it
+    inputs: Inputs, card: Card, area: Area | None, uploads: UploadStore, settings: Settings, scratch: Path
+) -> ImageryPlan:
+    """Choose the scenes or files of a job and its grid; the answer is JSON-serialisable and never chosen again.
+
+    `area` may be None for uploads: the whole image. Raises NoImagery, ImageryUnavailable, BadImage, WrongBands,
+    InvalidRequest or UnknownUpload.
+    """
+    if inputs.imagery.stac is not None:
+        assert area is not None  # noqa: S101 - Inputs asks for an aoi with stac
+        return plan_stac(inputs.imagery.stac, card, area, settings)
+    plan = plan_uploads(inputs.imagery, card, area, uploads)
+    return check_numbers(plan, card, open_imagery(plan, card, uploads, settings, scratch))
+
+
+def open_imagery(plan: ImageryPlan, card: Card, uploads: UploadStore, settings: Settings, scratch: Path) -> Imagery:
+    """Open the imagery a plan chose; files are opened when a window is read."""
+
+    @cache
+    def local(upload: str) -> Path:
+        return uploads.local(upload, scratch)
+
+    def opener(file: FileRead) -> AbstractContextManager[DatasetReader]:
+        if file.upload is not None:
+            return safe_raster(local(file.upload))
+        assert file.href is not None  # noqa: S101 - FileRead has one of both
+        return remote_raster(file.href, settings)
+
+    return Imagery(plan, card, opener, threads=1 if plan.source == "uploads" else _REMOTE_THREADS)

@@ -1,0 +1,317 @@
+"""Uploaded images: which file holds which band, in which numbers, and the grid they are mapped on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import shapely
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from jobs.area import WGS84, Area
+from jobs.errors import BadImage, NoImagery, WrongBands
+from jobs.plan import grid_record
+from jobs.record import Warned
+from jobs.request import Imagery as ImageryInput
+from jobs.uploads import UploadRecord, UploadStore
+from models.cards import Card
+from models.errors import Fault
+from worker.imagery import bands as naming
+from worker.imagery.block import Imagery
+from worker.imagery.grids import Footprint, choose_grid
+from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, Stack
+
+POINTER: Final = "/inputs/imagery"
+_HIGHEST_REFLECTANCE: Final = 1.6
+_PROBE: Final = 64
+_PROBES: Final = 3
+_OFFSET_FLOOR: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An upload with the names of its bands (None where unknown) and how its numbers become reflectance."""
+
+    record: UploadRecord
+    names: tuple[str | None, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    why: str
+    warnings: tuple[Warned, ...]
+
+    @property
+    def footprint(self) -> Footprint:
+        """Where the file lies."""
+        facts = self.record.facts
+        return Footprint(facts["crs"], tuple(facts["transform"]), facts["width"], facts["height"])
+
+
+def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: UploadStore) -> ImageryPlan:
+    """Choose bands, numbers and grid from the facts of the uploads, without opening a file.
+
+    Raises UnknownUpload, BadImage, WrongBands (naming the bands missing and found) or NoImagery.
+    """
+    ids = imagery.uploads or ()
+    records = [_image_record(uploads, upload, f"{POINTER}/uploads/{i}") for i, upload in enumerate(ids)]
+    images = [
+        _image(record, _names(record, i, imagery, card, len(records)), imagery) for i, record in enumerate(records)
+    ]
+    layers, ignored = _layers(images, card)
+    used = [i for i in images if any(f.upload == i.record.upload for layer in layers for f in layer.files)]
+    covered = _covered(layers, used, card)
+    mapped, share = _mapped(area, covered)
+    grid = choose_grid([i.footprint for i in used], card, area, mapped)
+    warnings = [w for image in used for w in image.warnings]
+    return ImageryPlan(
+        source="uploads",
+        grid=grid_record(grid),
+        area=area.geojson if area else dict(mapping(mapped.geometry)),
+        km2=area.km2 if area else mapped.km2,
+        bands=card.input.bands,
+        stacks=(Stack(id="uploads", datetime=_time(used), layers=layers),),
+        coverage=share,
+        provenance="uploaded images: "
+        + ", ".join(f"{i.record.filename} (sha256 {i.record.sha256[:12]})" for i in used),
+        attribution="Imagery supplied by the client",
+        warnings=_once((*warnings, *ignored, *_partial(share))),
+    )
+
+
+def check_numbers(plan: ImageryPlan, card: Card, imagery: Imagery) -> ImageryPlan:
+    """Read a few windows and return the plan, with what they showed as warnings.
+
+    Raises BadImage where the numbers cannot be reflectance, NoImagery where nothing in the area is valid.
+    """
+    values = _probe(plan, imagery)
+    if not values.size:
+        raise NoImagery(
+            "the uploaded image holds no valid pixel in the area of interest; check its no-data value and masks"
+        )
+    median = np.median(values, axis=1)
+    wrong = [
+        f"{band} {m:.4g}"
+        for band, m in zip(card.input.bands, median, strict=True)
+        if not 0 <= m <= _HIGHEST_REFLECTANCE
+    ]
+    if wrong:
+        msg = (
+            f"the image's numbers are not reflectance (medians: {', '.join(wrong[:10])}; expected 0 to 1): give "
+            "imagery.scale and imagery.offset, so that reflectance = number * scale + offset"
+        )
+        raise BadImage(msg, faults=[Fault(f"{POINTER}/scale", "reflectance outside 0 to 1.6")])
+    assumed = any(w.code == "scale-assumed" for w in plan.warnings)
+    if assumed and float(np.percentile(values, 1)) >= _OFFSET_FLOOR:
+        detail = (
+            "no pixel of any band is darker than 0.1: if the numbers carry the +1000 of Sentinel-2 baselines 04.00 and "
+            "later, give imagery.scale 0.0001 and imagery.offset -0.1"
+        )
+        return plan.model_copy(update={"warnings": (*plan.warnings, Warned(code="offset-suspected", detail=detail))})
+    return plan
+
+
+def _probe(plan: ImageryPlan, imagery: Imagery) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return valid reflectance (band, n) of up to 3 x 3 windows spread over the grid."""
+    grid = plan.pixel_grid
+    found = []
+    for row in _starts(grid.height):
+        for column in _starts(grid.width):
+            image = imagery.read(row, column, min(_PROBE, grid.height), min(_PROBE, grid.width))
+            found.append(image.reflectance[:, image.valid])
+    return np.concatenate(found, axis=1)
+
+
+def _starts(length: int) -> list[int]:
+    return sorted({int(v) for v in np.linspace(0, max(0, length - _PROBE), _PROBES)})
+
+
+def _image_record(uploads: UploadStore, upload: str, pointer: str) -> UploadRecord:
+    record = uploads.read(upload)
+    if record.kind != "image":
+        msg = f"{record.filename} is a vector file, not an image: name an upload of kind image"
+        raise BadImage(msg, faults=[Fault(pointer, "not an image")])
+    return record
+
+
+def _names(
+    record: UploadRecord, index: int, imagery: ImageryInput, card: Card, files: int
+) -> tuple[tuple[str | None, ...], bool]:
+    """Return the band name of each band of a file, and whether they were assumed from the card's order."""
+    facts = record.facts
+    alpha = [c == "alpha" for c in facts["colours"]]
+    count = alpha.index(True) if True in alpha else facts["count"]
+    if imagery.bands is not None:
+        return _told(imagery.bands, count, index, files, record), False
+    described = tuple(naming.in_text(d) or d if d else None for d in facts["bands"][:count])
+    if any(naming.find(band, described) is not None for band in card.input.bands):
+        return described, False
+    if count == 1:
+        return (naming.in_filename(record.filename) or _lone(card),), False
+    if count == len(card.input.bands):
+        return tuple(card.input.bands), True
+    return (None,) * count, False
+
+
+def _lone(card: Card) -> str | None:
+    return card.input.bands[0] if len(card.input.bands) == 1 else None
+
+
+def _told(told: Sequence[str], count: int, index: int, files: int, record: UploadRecord) -> tuple[str, ...]:
+    if len(told) == count:
+        return tuple(told)
+    if count == 1 and len(told) == files:
+        return (told[index],)
+    msg = f"imagery.bands names {len(told)} bands, but {record.filename} has {count}: name all, in its order"
+    raise WrongBands(msg, faults=[Fault(f"{POINTER}/bands", f"{len(told)} names for {count} bands")])
+
+
+def _image(record: UploadRecord, named: tuple[tuple[str | None, ...], bool], imagery: ImageryInput) -> _Image:
+    names, assumed = named
+    warnings = []
+    if assumed:
+        order = ", ".join(map(str, names))
+        detail = f"{record.filename} does not name its bands; they were taken to be {order}, in this order"
+        warnings.append(Warned(code="band-order-assumed", detail=detail))
+    scales, offsets, why, guessed = _numbers(record, len(names), imagery)
+    if guessed:
+        detail = f"{record.filename} does not say how its numbers become reflectance; {why}"
+        warnings.append(Warned(code="scale-assumed", detail=detail))
+    return _Image(record, names, scales, offsets, why, tuple(warnings))
+
+
+def _numbers(
+    record: UploadRecord, count: int, imagery: ImageryInput
+) -> tuple[tuple[float, ...], tuple[float, ...], str, bool]:
+    """Return scale and offset of each band, why, and whether they are a guess."""
+    facts = record.facts
+    scales, offsets = tuple(facts["scales"][:count]), tuple(facts["offsets"][:count])
+    tagged = any(s not in {0.0, 1.0} for s in scales) or any(offsets)
+    if imagery.scale is not None or (imagery.offset is not None and not tagged):
+        scale = imagery.scale if imagery.scale is not None else _usual(facts["dtype"])
+        return (scale,) * count, (imagery.offset or 0.0,) * count, "scale and offset as the request gives them", False
+    if tagged:
+        given = offsets if imagery.offset is None else (imagery.offset,) * count
+        return tuple(s or 1.0 for s in scales), given, "scale and offset as the file's own tags give them", False
+    scale = _usual(facts["dtype"])
+    if scale == 1.0:
+        return (1.0,) * count, (0.0,) * count, "floating-point numbers are reflectance", False
+    return (
+        (scale,) * count,
+        (0.0,) * count,
+        f"{facts['dtype']} was taken to be reflectance divided by {scale:.4g}",
+        True,
+    )
+
+
+def _usual(dtype: str) -> float:
+    if np.dtype(dtype).kind == "f":
+        return 1.0
+    return 1 / 255 if dtype == "uint8" else 0.0001
+
+
+def _layers(images: list[_Image], card: Card) -> tuple[tuple[Layer, ...], list[Warned]]:
+    """Sort files into layers: a file with every band is one, files with some of the bands make one together."""
+    layers: list[Layer] = []
+    partial: list[FileRead] = []
+    ignored = []
+    for image in images:
+        read = _file(image, card)
+        if not read.bands:
+            detail = f"{image.record.filename} holds no band that {card.id} needs and was left out"
+            ignored.append(Warned(code="file-ignored", detail=detail))
+        elif len(read.bands) == len(card.input.bands):
+            layers.append(Layer(id=image.record.upload, files=(read,)))
+        else:
+            partial.append(read)
+    found = {b.band for f in partial for b in f.bands}
+    if partial or not layers:
+        missing = [b for b in card.input.bands if b not in found]
+        if missing:
+            raise _wrong_bands(missing, images, card)
+        layers.append(Layer(id="together", files=tuple(partial)))
+    return tuple(layers), ignored
+
+
+def _file(image: _Image, card: Card) -> FileRead:
+    places = {band: naming.find(band, image.names) for band in card.input.bands}
+    reads = [
+        BandRead(band=band, index=i + 1, scale=image.scales[i], offset=image.offsets[i])
+        for band, i in places.items()
+        if i is not None
+    ]
+    return FileRead(upload=image.record.upload, bands=tuple(reads), why=image.why)
+
+
+def _wrong_bands(missing: list[str], images: list[_Image], card: Card) -> WrongBands:
+    known = dict.fromkeys(n for i in images for n in i.names if n)
+    count = sum(len(i.names) for i in images)
+    there = ", ".join(known) or f"{count} without a name"
+    msg = (
+        f"{card.id} needs {len(card.input.bands)} bands; missing: {', '.join(missing)}; found: {there} "
+        f"({count} bands in {len(images)} files). Upload the missing bands, or name the bands there are with "
+        "imagery.bands, in the file's order"
+    )
+    return WrongBands(msg, faults=[Fault(f"{POINTER}/uploads", f"missing: {', '.join(missing)}")])
+
+
+def _covered(layers: Sequence[Layer], images: list[_Image], card: Card) -> BaseGeometry:
+    """Return where every band is, in lon/lat: each layer's files may hold different bands over different extents."""
+    outlines = {i.record.upload: i.footprint.lonlat for i in images}
+    found = []
+    for layer in layers:
+        of_band = [
+            shapely.union_all([outlines[f.upload or ""] for f in layer.files if any(b.band == band for b in f.bands)])
+            for band in card.input.bands
+        ]
+        found.append(shapely.intersection_all(of_band))
+    return shapely.union_all(found)
+
+
+def _mapped(area: Area | None, covered: BaseGeometry) -> tuple[Area, float]:
+    """Return the part of the area that imagery covers, and its share of the area; raises NoImagery."""
+    if area is None:
+        whole = shapely.orient_polygons(covered)
+        return Area(whole, _km2(whole)), 1.0
+    both = area.geometry.intersection(covered)
+    share = both.area / area.geometry.area
+    if share <= 0:
+        msg = (
+            f"the area of interest ({_extent(area.geometry)}) lies outside the uploaded image ({_extent(covered)}; "
+            "west, south, east, north in degrees): draw it inside, or upload the right image"
+        )
+        raise NoImagery(msg, faults=[Fault("/inputs/aoi", "outside the imagery")])
+    return Area(both, _km2(both)), share
+
+
+def _km2(geometry: BaseGeometry) -> float:
+    return float(abs(WGS84.geometry_area_perimeter(geometry)[0])) / 1e6
+
+
+def _extent(geometry: BaseGeometry) -> str:
+    return ", ".join(f"{v:.4f}" for v in geometry.bounds)
+
+
+def _partial(share: float) -> list[Warned]:
+    if share >= 0.999:  # noqa: PLR2004 - less than a thousandth is rounding
+        return []
+    detail = f"imagery covers {100 * share:.1f} % of the area of interest; the rest is left without data"
+    return [Warned(code="partial-coverage", detail=detail)]
+
+
+def _once(warnings: Sequence[Warned]) -> tuple[Warned, ...]:
+    """Keep one warning of each code where files agree: ten bands in ten files need not be told ten times."""
+    kept: dict[str, Warned] = {}
+    more: dict[str, int] = {}
+    for warning in warnings:
+        more[warning.code] = more.get(warning.code, -1) + 1
+        kept.setdefault(warning.code, warning)
+    return tuple(
+        Warned(code=w.code, detail=w.detail + (f" (and likewise {more[c]} more)" if more[c] else ""))
+        for c, w in kept.items()
+    )
+
+
+def _time(images: list[_Image]) -> str | None:
+    return next((i.record.facts["datetime"] for i in images if i.record.facts.get("datetime")), None)
