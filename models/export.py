@@ -1,0 +1,67 @@
+"""Turn trained weights into the ONNX files that are served."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import onnx
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.errors import WeightsUnavailable
+from models.networks.magnet import BANDS, FORMS, WINDOW, Magnet
+
+TILE: Final = 240
+OPSET: Final = 17
+FULL: Final = 255.0
+
+
+class _Served(nn.Module):
+    """The dense network with the output that is served: round(255 p) as uint8."""
+
+    def __init__(self, network: Magnet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, spectral: Tensor, morphology: Tensor) -> Tensor:
+        probabilities, _ = self.network.pixels(spectral, morphology)
+        return torch.round(FULL * probabilities).to(torch.uint8)
+
+
+def load_magnet(checkpoint: Path) -> Magnet:
+    """Read a float16 checkpoint into a network ready to map; raises WeightsUnavailable when it does not fit."""
+    try:
+        state = {name: value.float() for name, value in load_file(checkpoint).items()}
+        network = Magnet()
+        network.load_state_dict(state)
+    except (OSError, RuntimeError) as error:
+        raise WeightsUnavailable(f"{checkpoint.name} does not hold MAGNET weights; train or fetch it again") from error
+    return network.eval()
+
+
+def export_magnet(checkpoint: Path, out: Path, tile: int = TILE) -> Path:
+    """Write `out`/magnet.onnx, and the checkpoint beside it, and return the ONNX file.
+
+    The graph takes `spectral` (1, 10, tile + 32, tile + 32) and `morphology` (1, 6, same) float32 and gives
+    `probabilities` (1, 17, tile, tile) uint8, 255 for certainty; its weights are those of the checkpoint exactly.
+    """
+    network = load_magnet(checkpoint)
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / "magnet.onnx"
+    side = tile + WINDOW
+    example = (torch.zeros(1, BANDS, side, side), torch.zeros(1, FORMS, side, side))
+    with torch.no_grad():
+        torch.onnx.export(
+            _Served(network).eval(), example, target, opset_version=OPSET, dynamo=False, do_constant_folding=True,
+            input_names=["spectral", "morphology"], output_names=["probabilities"],
+        )  # fmt: skip
+    model = onnx.load(target)
+    model.producer_version = model.doc_string = ""
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, target)
+    if checkpoint.resolve() != (out / "magnet.safetensors").resolve():
+        shutil.copyfile(checkpoint, out / "magnet.safetensors")
+    return target
