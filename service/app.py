@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Cityzones",
         version=software_version(),
         summary="Maps of cities as a service: Local Climate Zones and land cover",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     build = app.openapi
 
+    @cache
     def published() -> dict[str, Any]:
         return contract.complete(build(), settings)
 

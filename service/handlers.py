@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import CityzonesError, Fault
@@ -24,6 +25,8 @@ log = logging.getLogger("cityzones.service")
 
 _FIRST_ERROR: Final = 400
 _KEPT_BYTES: Final = 65536
+_WRONG_METHOD: Final = 405
+_ASKED: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class ProblemResponse(JSONResponse):
@@ -78,10 +81,13 @@ def install(app: FastAPI, public_url: str) -> None:
 
     async def bare(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class below
-        code = problems.code_of_status(error.status_code)
+        code, headers = problems.code_of_status(error.status_code), dict(error.headers or {})
+        detail = f"{request.method} {request.url.path[:200]}: {error.detail}"
+        if error.status_code == _WRONG_METHOD:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
         return respond(
-            code, str(error.detail), public_url=public_url, instance=request.url.path,
-            status=error.status_code, headers=error.headers, error=error,
+            code, detail, public_url=public_url, instance=request.url.path,
+            status=error.status_code, headers=headers, error=error,
         )  # fmt: skip
 
     async def gone(request: Request, _: Exception) -> ProblemResponse:
@@ -96,6 +102,13 @@ def install(app: FastAPI, public_url: str) -> None:
     app.add_exception_handler(HTTPException, bare)
     app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unforeseen)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return every method the path answers to, over all routes: one route alone knows only its own."""
+    routes = request.app.routes
+    scopes = {method: {**request.scope, "method": method} for method in _ASKED}
+    return {m for m, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)}
 
 
 @dataclass(frozen=True, slots=True)

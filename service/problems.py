@@ -48,6 +48,8 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "range-not-satisfiable": Problem(416, "The range lies outside the file", "Ask for bytes within its size."),
     "too-many-requests": Problem(429, "Too many requests", _TRY_LATER),
     "internal": Problem(500, "The service failed", _REPORT),
+    "unavailable": Problem(503, "The service is not available", _TRY_LATER),
+    "not-ready": Problem(503, "A part of the service does not answer", "Look at the part named in parts."),
     "timeout": Problem(504, "The service took too long", "Send a smaller request, or try again."),
     # What a request asks for.
     "invalid-request": Problem(422, "The request does not describe a job", _FIX_FIELDS),
@@ -101,6 +103,8 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "worker-lost": Problem(
         500, "The worker ended while it mapped", "Send the job again; tell the operator if it recurs."
     ),
+    "service-unreachable": Problem(503, "The service cannot be reached", "Check its address, and that it is up."),
+    "broken-download": Problem(500, "A download is not what was announced", "Fetch the results again."),
     "missing-extra": Problem(
         500, "A package is not installed", "Install the train extra: pip install cityzones[train]."
     ),
@@ -110,7 +114,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
 BY_STATUS: Final[dict[int, str]] = {
     400: "malformed-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
     406: "not-acceptable", 413: "body-too-large", 415: "unsupported-media-type", 416: "range-not-satisfiable",
-    422: "invalid-parameter", 429: "too-many-requests", 503: "queue-unavailable", 504: "timeout",
+    422: "invalid-parameter", 429: "too-many-requests", 503: "unavailable", 504: "timeout",
 }  # fmt: skip
 
 

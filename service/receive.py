@@ -26,6 +26,7 @@ class FilePart:
     def __init__(self, boundary: bytes) -> None:
         self.filename: str | None = None
         self.pending = bytearray()
+        self._ended = False
         self._headers: dict[bytes, bytes] = {}
         self._name, self._value = bytearray(), bytearray()
         self._parser = MultipartParser(
@@ -36,6 +37,7 @@ class FilePart:
                 "on_header_end": self._on_header,
                 "on_headers_finished": self._on_headers,
                 "on_part_data": self._on_data,
+                "on_end": self._on_end,
             },
         )
 
@@ -48,10 +50,8 @@ class FilePart:
 
     def finish(self) -> str:
         """Return the file's name; raises RequestError where the form ended early or held no file."""
-        try:
-            self._parser.finalize()
-        except FormParserError as error:
-            raise RequestError("malformed-request", "the form ended before its last boundary") from error
+        if not self._ended:
+            raise RequestError("malformed-request", "the form ended before its last boundary; send it again")
         if self.filename is None:
             raise RequestError("malformed-request", f"the form holds no file; send one part named {FIELD!r}")
         return self.filename
@@ -82,6 +82,9 @@ class FilePart:
         if self.filename is not None:
             raise RequestError("malformed-request", "the form holds two files; send one form a file")
         self.filename = safe_name(options[b"filename"].decode("utf-8", "replace"))
+
+    def _on_end(self) -> None:
+        self._ended = True
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         self.pending += data[start:end]

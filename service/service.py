@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
 import bentoml
+from bentoml.exceptions import BadInput
+from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,7 +28,8 @@ app = create_app(settings)
 
 # BentoML answers these two itself: its client reads the schema before it calls.
 NATIVE: Final = "/classify"
-_BENTOML: Final = frozenset({("POST", NATIVE), ("GET", "/schema.json")})
+_BENTOML_ERRORS: Final = "bentoml._internal.server.http_app"
+_BENTOML: Final = frozenset({NATIVE, "/schema.json"})
 _CONFIG: Final[dict[str, Any]] = {
     # The clock runs until the first byte of the answer, so it must allow for the slowest upload accepted.
     "traffic": {"timeout": 3600},
@@ -49,8 +52,17 @@ class Face:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to the side it belongs to."""
-        native = scope["type"] != "http" or (scope["method"], scope["path"]) in _BENTOML
+        native = scope["type"] != "http" or scope["path"] in _BENTOML
         await (self.app if native else self.rest)(scope, receive, send)
+
+
+class _ClientsFault(logging.Filter):
+    """Keeps BentoML from logging a client's mistake as an error with a traceback; the problem logs it at info."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Pass everything but exceptions of that kind."""
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or not issubclass(kind, ValidationError | CityzonesError | BadInput)
 
 
 @bentoml.asgi_app(app, path="/")
@@ -59,6 +71,7 @@ class _Cityzones:
 
     def __init__(self) -> None:
         logging.getLogger("cityzones").setLevel(settings.log_level)
+        logging.getLogger(_BENTOML_ERRORS).addFilter(_ClientsFault())
         self._state: State = app.state.open()
 
     async def __is_ready__(self) -> bool:
@@ -69,7 +82,7 @@ class _Cityzones:
     @bentoml.api(route=NATIVE)  # type: ignore[untyped-decorator]  # BentoML ships no types
     def classify(
         self,
-        image: Annotated[Path, bentoml.validators.ContentType("image/tiff")],
+        image: Path,
         model: str = settings.default_model,
         scale: float | None = None,
         offset: float | None = None,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service import problems
+from service.handlers import ProblemResponse
 from service.probes import PARTS, Probes
+from service.state import Parts
 from service.telemetry import Metrics
 
 router = APIRouter(tags=["Operations"])
@@ -23,14 +26,20 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz", summary="Whether every part answers", responses={503: {"description": "which part does not"}})
 async def readyz(
     request: Request,
+    parts: Parts,
     exclude: Annotated[list[str] | None, Query(description="parts to leave out: storage, queue, inference")] = None,
 ) -> Response:
     """Probe storage, queue and model server; 503 names the part that fails."""
     probes: Probes = request.app.state.probes()
     answers = await probes.ask([part for part in PARTS if part not in (exclude or [])])
-    ready = all(answer == "ok" for answer in answers.values())
-    body: dict[str, Any] = {"status": "ready" if ready else "not ready", "parts": answers}
-    return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+    never = {"Cache-Control": "no-store"}
+    failing = {part: answer for part, answer in answers.items() if answer != "ok"}
+    if not failing:
+        return JSONResponse({"status": "ready", "parts": answers}, headers=never)
+    url, path = parts.settings.public_url, request.url.path
+    detail = "; ".join(f"{part}: {answer}" for part, answer in failing.items())
+    body = problems.body("not-ready", detail, public_url=url, instance=path) | {"parts": answers}
+    return ProblemResponse(body, 503, headers=never)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

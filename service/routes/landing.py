@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from models.classes import CLASSES
 from service import problems
@@ -45,6 +45,12 @@ def conformance() -> Conformance:
     """Return the classes of OGC API - Processes 1.0 that hold here."""
     names = ("core", "ogc-process-description", "json", "job-list", "dismiss")
     return Conformance(conformsTo=[f"{_CONF}/{name}" for name in names])
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(request: Request) -> Response:
+    """Return the contract."""
+    return JSONResponse(request.app.openapi(), media_type="application/vnd.oai.openapi+json;version=3.1")
 
 
 @router.get("/problems", summary="Every error the service answers with")

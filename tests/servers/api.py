@@ -1,0 +1,120 @@
+"""The interface as tests run it: settings of a test's own, finished jobs, and `bentoml serve` on a free port."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Self
+
+import httpx
+import numpy as np
+import rasterio
+from rasterio.transform import from_origin
+
+from jobs.live import LiveJobs, connect
+from jobs.record import OutputFile, ResultRecord, Warned, now
+from jobs.request import parse_execute
+from jobs.settings import Settings
+from jobs.storage import Storage
+from jobs.store import JobStore
+from service.examples import EXECUTE_EXAMPLES
+from service.stack.process import GuardedProcess, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+LCZ = "local-climate-zones"
+EXECUTE = EXECUTE_EXAMPLES["stac"]["value"]
+NOWHERE = "redis+socket:///nowhere/s?virtual_host=0"
+
+
+def settings_in(folder: Path, **told: object) -> Settings:
+    """Return settings whose storage is a folder and whose servers, unless told, are nowhere."""
+    chosen = {
+        "storage_url": f"file://{folder}/store",
+        "scratch": folder / "scratch",
+        "link_secret": "a secret of the tests",
+        "broker_url": NOWHERE,
+        "live_url": "unix:///nowhere/s?db=1",
+        "triton_url": "127.0.0.1:9",
+        "public_url": "http://testserver",
+    }
+    return Settings.model_validate(chosen | told)
+
+
+def store_of(settings: Settings) -> JobStore:
+    """Return the job store behind a service's back, as a worker has it."""
+    return JobStore(Storage(settings), LiveJobs(connect(settings.live_url)))
+
+
+def new_job(store: JobStore) -> str:
+    """Create a job."""
+    return store.create(LCZ, parse_execute(EXECUTE)).job
+
+
+def finish(store: JobStore, job: str, files: dict[str, tuple[str, str, bytes]]) -> None:
+    """End a job with outputs: name -> (file name, media type, bytes)."""
+    outputs = {}
+    for name, (filename, media_type, data) in files.items():
+        key = f"jobs/{job}/outputs/{filename}"
+        store.storage.put(key, data)
+        outputs[name] = OutputFile(
+            key=key, media_type=media_type, title=name, size=len(data), filename=filename,
+            sha256=hashlib.sha256(data).hexdigest(),
+        )  # fmt: skip
+    warned = (Warned(code="few-scenes", detail="only two scenes are clear"),)
+    assert store.finish(ResultRecord(job=job, finished=now(), outputs=outputs, warnings=warned))
+
+
+def write_image(path: Path, *, bands: int = 2, side: tuple[int, int] = (60, 50), **told: object) -> Path:
+    """Write a small GeoTIFF of reflectance in UTM."""
+    profile = {"dtype": "float32", "crs": "EPSG:32633", "transform": from_origin(390_000, 5_820_000, 10, 10)} | told
+    values = np.random.default_rng(5).random((bands, *side)).astype(profile["dtype"])
+    with rasterio.open(path, "w", driver="GTiff", count=bands, height=side[0], width=side[1], **profile) as out:
+        out.write(values)
+    return path
+
+
+class Served:
+    """`bentoml serve` of the service with these settings: `with Served(settings, folder) as served: served.url`."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], *, path: Path | None = None) -> None:
+        """Prepare a server; `path` goes before everything else a Python process imports from."""
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "service.log"
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("CITYZONES_")} | {
+            "BENTOML_DO_NOT_TRACK": "True",
+            "BENTOML_HOME": str(folder / "bentoml"),
+            "OTEL_SDK_DISABLED": "true",
+            "PYTHONPATH": os.pathsep.join([*([str(path)] if path else []), str(ROOT)]),
+            "CITYZONES_STORAGE_URL": f"file://{folder}/store",
+            "CITYZONES_SCRATCH": str(folder / "scratch"),
+            "CITYZONES_PUBLIC_URL": self.url,
+            "CITYZONES_LINK_SECRET": "a secret of the tests",
+            **environment,
+        }
+        self.process: GuardedProcess | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings the server runs with."""
+        told = {k.removeprefix("CITYZONES_").lower(): v for k, v in self._environment.items() if "CITYZONES_" in k}
+        return Settings.model_validate(told)
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "bentoml", "serve", "service.service:Cityzones"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.process = GuardedProcess("service", command, log=self.log, environment=self._environment, grace=20.0)
+        self.process.wait_until(self._lives, timeout=60.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process:
+            self.process.stop()
+
+    def _lives(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/livez", timeout=2.0).is_success
+        except httpx.HTTPError:
+            return False
