@@ -1,0 +1,172 @@
+"""The main job for real: an area goes in over HTTP, a checked map comes back through signed links."""
+
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import geopandas as gpd
+import httpx
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from PIL import Image
+from rio_cogeo.cogeo import cog_validate
+
+from jobs.request import DEFAULT_OUTPUTS
+from service.client import Client
+from service.stack.sample import overall_accuracy, unusable
+
+PROCESS = "local-climate-zones"
+DATES = "2000-01-01/2100-01-01"
+
+
+def stac_inputs(sample: Path) -> dict:
+    return {
+        "aoi": json.loads((sample / "aoi.geojson").read_text()),
+        "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": DATES}},
+    }
+
+
+def finish(client: Client, inputs: dict, **more) -> dict:
+    """Submit and follow a job to its end, which comes within two minutes."""
+    job = client.submit(PROCESS, {"inputs": inputs, **more})["jobID"]
+    limit = time.monotonic() + 120
+    for status in client.watch(job):
+        assert time.monotonic() < limit, status
+    return status
+
+
+def fetch(client: Client, job: str, folder: Path) -> dict[str, Path]:
+    links = client.results(job)
+    return {name: client.download(link, folder / link["filename"]) for name, link in links.items()}
+
+
+@pytest.fixture(scope="module")
+def client(stack):
+    with Client(stack.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def finished(client, sample, tmp_path_factory):
+    """One job with everything: STAC imagery, buildings, parcels, more than one block."""
+    inputs = stac_inputs(sample)
+    inputs["parcels"] = {"upload": client.upload(sample / "parcels.gpkg")["upload"], "id_field": "parcel_id"}
+    inputs["buildings"] = {"upload": client.upload(sample / "buildings.gpkg")["upload"]}
+    status = finish(client, inputs)
+    assert status["status"] == "successful", status
+    return status, fetch(client, status["jobID"], tmp_path_factory.mktemp("outputs"))
+
+
+def test_job_fans_out_and_ends_at_a_hundred_percent(finished):
+    status, _ = finished
+    assert status["progress"] == 100
+    assert status["blocks"]["total"] == status["blocks"]["done"] > 1
+
+
+def test_every_output_comes_back_and_opens(finished):
+    _, outputs = finished
+    assert set(outputs) == set(DEFAULT_OUTPUTS)
+    assert unusable(outputs) == []
+
+
+def test_map_is_right(finished, sample):
+    _, outputs = finished
+    assert overall_accuracy(outputs["map"], sample / "truth.tif") >= 0.80
+
+
+def test_map_is_a_cog_with_its_palette_and_nodata(finished):
+    _, outputs = finished
+    valid, errors, warnings = cog_validate(outputs["map"], strict=True, quiet=True)
+    assert valid, (errors, warnings)
+    with rasterio.open(outputs["map"]) as mapped:
+        assert mapped.dtypes == ("uint8",)
+        assert mapped.nodata == 0
+        assert mapped.colormap(1)[17] == (0x6A, 0x6A, 0xFF, 255)
+        assert mapped.res == (10.0, 10.0)
+        assert mapped.bounds.left % 100 == 0
+
+
+def test_units_and_confidence_agree_with_the_map(finished):
+    _, outputs = finished
+    arrays = {}
+    for name in ("map", "confidence", "units"):
+        with rasterio.open(outputs[name]) as raster:
+            arrays[name] = raster.read(1)
+    mapped = arrays["map"] > 0
+    assert ((arrays["units"] > 0) == mapped).all()
+    assert set(np.unique(arrays["units"][mapped])) <= {1, 2, 3}
+    assert arrays["confidence"][mapped].min() >= 100 // 17
+    assert arrays["confidence"].max() <= 100
+
+
+def test_parcels_keep_their_ids_and_their_probabilities_sum_to_one(finished, sample):
+    _, outputs = finished
+    table, asked = gpd.read_parquet(outputs["parcels"]), gpd.read_file(sample / "parcels.gpkg")
+    assert set(table.parcel_id) <= set(asked.parcel_id)
+    decided = table[table.valid_fraction > 0]
+    sums = decided[[f"p_{i}" for i in range(1, 18)]].sum(axis=1)
+    assert np.allclose(sums, 1, atol=1e-3)
+    assert {"parcel"} <= set(table.decided_by) <= {"parcel", "scene", "pixel", "abstain"}
+    assert len(gpd.read_file(outputs["parcels-gpkg"], layer="parcels")) == len(table)
+
+
+def test_preview_is_a_picture_and_the_style_a_zip(finished):
+    _, outputs = finished
+    with Image.open(outputs["preview"]) as image:
+        assert min(image.size) > 500
+    with zipfile.ZipFile(io.BytesIO(outputs["style"].read_bytes())) as archive:
+        assert "map.qml" in archive.namelist()
+
+
+def test_stac_item_describes_every_output(finished):
+    _, outputs = finished
+    item = pystac.Item.from_dict(json.loads(outputs["item"].read_text()))
+    assert set(item.assets) >= set(DEFAULT_OUTPUTS) - {"item"}
+    assert item.assets["map"].extra_fields["file:size"] == outputs["map"].stat().st_size
+    assert [link.href for link in item.links if link.rel == "derived_from"]
+
+
+def test_links_are_private_and_ranged(finished, client):
+    status, outputs = finished
+    link = client.results(status["jobID"])["map"]
+    part = httpx.get(link["href"], headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, outputs["map"].read_bytes()[:4])
+    assert httpx.get(link["href"].split("?")[0]).status_code in {403, 422}
+    assert httpx.get(link["href"].replace("expires=", "expires=1")).status_code == 403
+
+
+def test_upload_of_the_same_city_gives_the_same_classes(client, sample, tmp_path):
+    upload = client.upload(sample / "imagery.tif")["upload"]
+    buildings = {"upload": client.upload(sample / "buildings.gpkg")["upload"]}
+    status = finish(client, {"imagery": {"uploads": [upload]}, "buildings": buildings, "outputs": ["map"]})
+    assert status["status"] == "successful", status
+    outputs = fetch(client, status["jobID"], tmp_path)
+    assert set(outputs) == {"map"}
+    assert overall_accuracy(outputs["map"], sample / "truth.tif") >= 0.75
+
+
+def test_without_buildings_the_spectral_branch_maps_alone(client, sample, tmp_path):
+    status = finish(client, stac_inputs(sample) | {"units": "pixel"})
+    outputs = fetch(client, status["jobID"], tmp_path)
+    assert overall_accuracy(outputs["map"], sample / "truth.tif") >= 0.5
+
+
+def test_probabilities_come_on_request(client, sample, tmp_path):
+    status = finish(client, stac_inputs(sample) | {"outputs": ["map", "probabilities"]})
+    outputs = fetch(client, status["jobID"], tmp_path)
+    with zipfile.ZipFile(outputs["probabilities"]) as archive:
+        assert any(name.endswith("zarr.json") for name in archive.namelist())
+
+
+def test_dismissed_job_leaves_nothing_but_its_record(client, stack, sample):
+    job = client.submit(PROCESS, {"inputs": stac_inputs(sample)})["jobID"]
+    assert client.dismiss(job)["status"] == "dismissed"
+    time.sleep(8)
+    folder = stack.folder / "store" / "jobs" / job
+    left = sorted(path.name for path in folder.rglob("*") if path.is_file())
+    assert left == ["cancelled.json", "request.json"]
+    assert client.status(job)["status"] == "dismissed"

@@ -1,0 +1,148 @@
+"""Assembles a job: parcels are judged, every pixel is decided block by block, the outputs written, and result.json last."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rasterio.features import geometry_mask
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from jobs.area import project
+from jobs.plan import Block, Plan
+from jobs.record import ResultRecord, Warned, now
+from models.cards import Card, card_of
+from worker.context import Context
+from worker.imagery import ImageryPlan
+from worker.parcels.units import UNIT_NAMES, Verdicts, decide_block, judge_parcels
+from worker.parcels.zonal import merge_sums
+from worker.pipeline import probabilities
+from worker.pipeline.mapping import read_frame, sums_key
+from worker.pipeline.outputs import Finished, write_outputs
+from worker.products.facts import PRODUCT_TITLES, MapFacts, measure
+
+Bytes = NDArray[np.uint8]
+
+WHOLE_COVERAGE = 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class _Rasters:
+    """The map's three bands over the job's grid, each (y, x), 0 outside the area of interest."""
+
+    classes: Bytes
+    confidence: Bytes
+    units: Bytes
+
+
+def assemble(context: Context, plan: Plan) -> None:
+    """Write the outputs of a job whose blocks are all mapped, then result.json; twice gives the same outputs."""
+    context.live.update(plan.job, phase="assembling the map")
+    card = card_of(plan.model)
+    parcels, verdicts = _judge(context, plan, card)
+    rasters = _decide(context, plan, card, parcels, verdicts)
+    warnings = (*plan.warnings, *_coverage(plan, rasters))
+    facts = _facts(context, plan, card, rasters, verdicts, warnings)
+    finished = Finished(plan, facts, rasters.classes, rasters.confidence, rasters.units, parcels, verdicts)
+    context.live.update(plan.job, phase="writing the outputs")
+    with TemporaryDirectory(dir=context.scratch) as folder:
+        outputs = write_outputs(finished, Path(folder), context.storage)
+    context.store.finish(ResultRecord(job=plan.job, finished=now(), outputs=outputs, warnings=warnings))
+
+
+def _judge(context: Context, plan: Plan, card: Card) -> tuple[gpd.GeoDataFrame | None, Verdicts | None]:
+    if not plan.parcels:
+        return None, None
+    parcels = read_frame(context, f"jobs/{plan.job}/parcels.parquet")
+    tables = []
+    for block in plan.blocks:
+        data = context.storage.get(sums_key(plan.job, block.id))
+        if data is not None:
+            tables.append(pq.read_table(io.BytesIO(data)))
+    cell = (plan.pixel_grid.resolution * card.geometry.step) ** 2
+    sums = merge_sums(tables, len(parcels))
+    verdicts = judge_parcels(
+        parcels, sums, cell_area=cell, thresholds=card.units, classes=card.classes, mode=plan.units
+    )
+    return parcels, verdicts
+
+
+def _decide(
+    context: Context, plan: Plan, card: Card, parcels: gpd.GeoDataFrame | None, verdicts: Verdicts | None
+) -> _Rasters:
+    grid = plan.pixel_grid
+    outline = project(shape(plan.aoi), grid.crs)
+    rasters = _Rasters(*(np.zeros(grid.shape, np.uint8) for _ in range(3)))
+    for block in plan.blocks:
+        values = probabilities.read(context.storage, plan, card, block)
+        window = grid.window(block.row, block.column, block.height, block.width)
+        decided = decide_block(
+            window,
+            probabilities.at_pixels(values, block, card),
+            probabilities.at_scenes(values, block, card),
+            mode=plan.units,
+            classes=card.classes,
+            parcels=parcels,
+            verdicts=verdicts,
+        )
+        inside = _inside(outline, plan, block)
+        for whole, part in (
+            (rasters.classes, decided.map),
+            (rasters.confidence, decided.confidence),
+            (rasters.units, decided.units),
+        ):
+            whole[block.slices] = np.where(inside, part, 0)
+    return rasters
+
+
+def _inside(outline: BaseGeometry, plan: Plan, block: Block) -> Any:
+    """Return which pixel centres of a block lie in the area of interest, (y, x)."""
+    window = plan.pixel_grid.window(block.row, block.column, block.height, block.width)
+    return geometry_mask([outline], window.shape, window.transform, invert=True)
+
+
+def _coverage(plan: Plan, rasters: _Rasters) -> Sequence[Warned]:
+    """Say how much of the area could not be mapped, where it is worth saying."""
+    asked = plan.km2
+    mapped = float(np.count_nonzero(rasters.classes)) * plan.pixel_grid.resolution**2 / 1e6
+    if mapped >= WHOLE_COVERAGE * asked - (plan.pixel_grid.resolution / 1e3) * asked**0.5 * 4:
+        return ()
+    detail = f"{100 * mapped / asked:.1f} % of the area of interest could be mapped; the rest had no clear imagery"
+    return (Warned(code="partly-mapped", detail=detail),)
+
+
+def _facts(
+    context: Context,
+    plan: Plan,
+    card: Card,
+    rasters: _Rasters,
+    verdicts: Verdicts | None,
+    warnings: tuple[Warned, ...],
+) -> MapFacts:
+    return MapFacts(
+        job=plan.job,
+        title=PRODUCT_TITLES[card.product],
+        card=card,
+        grid=plan.pixel_grid,
+        km2=plan.km2,
+        measured=measure(rasters.classes, rasters.units, rasters.confidence, grid=plan.pixel_grid, kinds=card.classes),
+        imagery=ImageryPlan.model_validate(plan.imagery),
+        created=context.store.request(plan.job).created,
+        warnings=warnings,
+        parcels=None if verdicts is None else _counts(verdicts),
+    )
+
+
+def _counts(verdicts: Verdicts) -> dict[str, int]:
+    """Return how many parcels each kind of unit decided."""
+    numbers = np.bincount(verdicts.unit, minlength=len(UNIT_NAMES))
+    return {name: int(number) for name, number in zip(UNIT_NAMES, numbers, strict=True)}

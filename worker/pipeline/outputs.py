@@ -1,0 +1,170 @@
+"""Writes the outputs a client asked for and puts them into storage, each with its size and checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.plan import Plan
+from jobs.record import OutputFile
+from jobs.storage import Storage
+from models.cards import Card
+from worker.parcels.units import Verdicts
+from worker.pipeline import probabilities
+from worker.products.cog import UNIT_COLOURS, class_colours, class_tags, write_cog
+from worker.products.facts import MapFacts
+from worker.products.factsheet import write_factsheet
+from worker.products.parcels import parcel_table, write_geopackage, write_geoparquet
+from worker.products.preview import draw_preview
+from worker.products.stac import make_item
+from worker.products.style import style_zip
+
+Bytes = NDArray[np.uint8]
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A decided map: three bands (y, x) over the job's grid, and the judged parcels if there were any."""
+
+    plan: Plan
+    facts: MapFacts
+    classes: Bytes
+    confidence: Bytes
+    units: Bytes
+    parcels: gpd.GeoDataFrame | None
+    verdicts: Verdicts | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    filename: str
+    media_type: str
+    title: str
+    write: Callable[[Finished, Path, Storage], None]
+    of_parcels: bool = False
+
+
+def write_outputs(finished: Finished, folder: Path, storage: Storage) -> dict[str, OutputFile]:
+    """Write the outputs asked for into `folder`, store them, and return what they are by name.
+
+    Outputs of parcels are left out of a job without parcels. The item comes last, as it describes the others.
+    """
+    outputs: dict[str, OutputFile] = {}
+    for name, output in _OUTPUTS.items():
+        if name in finished.plan.outputs and not (output.of_parcels and finished.verdicts is None):
+            path = folder / output.filename
+            output.write(finished, path, storage)
+            outputs[name] = _put(storage, finished.plan.job, path, output)
+    if "item" in finished.plan.outputs:
+        path = folder / _ITEM.filename
+        path.write_bytes(make_item(finished.facts, outputs))
+        outputs["item"] = _put(storage, finished.plan.job, path, _ITEM)
+    return outputs
+
+
+def _put(storage: Storage, job: str, path: Path, output: _Output) -> OutputFile:
+    key = f"jobs/{job}/outputs/{output.filename}"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    storage.put(key, path, content_type=output.media_type)
+    return OutputFile(
+        key=key,
+        media_type=output.media_type,
+        title=output.title,
+        size=path.stat().st_size,
+        sha256=digest,
+        filename=output.filename,
+    )
+
+
+def _map(finished: Finished, path: Path, _: Storage) -> None:
+    card = finished.facts.card
+    write_cog(
+        path,
+        finished.classes,
+        finished.facts.grid,
+        description=finished.facts.title,
+        colours=class_colours(card.classes),
+        tags=_tags(finished, card),
+        band_tags=class_tags(card.classes),
+    )
+
+
+def _confidence(finished: Finished, path: Path, _: Storage) -> None:
+    told = "Probability of the class, percent"
+    tags = _tags(finished, finished.facts.card)
+    write_cog(path, finished.confidence, finished.facts.grid, description=told, overview="average", tags=tags)
+
+
+def _units(finished: Finished, path: Path, _: Storage) -> None:
+    told = "Deciding unit: 1 pixel, 2 scene cell, 3 parcel"
+    tags = _tags(finished, finished.facts.card)
+    write_cog(path, finished.units, finished.facts.grid, description=told, colours=UNIT_COLOURS, tags=tags)
+
+
+def _tags(finished: Finished, card: Card) -> dict[str, str]:
+    return {
+        "JOB": finished.plan.job,
+        "MODEL": f"{card.id} {card.version}",
+        "PRECISION": card.serving.precision,
+        "TIFFTAG_DATETIME": f"{finished.facts.created:%Y:%m:%d %H:%M:%S}",
+    }
+
+
+def _parcels(finished: Finished, path: Path, _: Storage) -> None:
+    write_geoparquet(path, _table(finished))
+
+
+def _parcels_gpkg(finished: Finished, path: Path, _: Storage) -> None:
+    facts = finished.facts
+    write_geopackage(path, _table(finished), facts.card.classes, title=facts.title, created=facts.created)
+
+
+def _table(finished: Finished) -> Any:
+    return parcel_table(finished.parcels, finished.verdicts, finished.facts.card.classes)
+
+
+def _preview(finished: Finished, path: Path, _: Storage) -> None:
+    path.write_bytes(draw_preview(finished.classes, finished.facts))
+
+
+def _factsheet(finished: Finished, path: Path, _: Storage) -> None:
+    preview = draw_preview(finished.classes, finished.facts)
+    path.write_text(write_factsheet(finished.facts, preview), encoding="utf-8")
+
+
+def _style(finished: Finished, path: Path, _: Storage) -> None:
+    path.write_bytes(style_zip(finished.facts.card.classes))
+
+
+def _probabilities(finished: Finished, path: Path, storage: Storage) -> None:
+    root = probabilities.path(finished.plan.job)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for key in storage.keys(root):
+            archive.writestr(zipfile.ZipInfo(key.removeprefix(f"{root}/"), _EPOCH), storage.get(key) or b"")
+
+
+_COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
+_OUTPUTS: Final = {
+    "map": _Output("map.tif", _COG, "Class map", _map),
+    "confidence": _Output("confidence.tif", _COG, "Confidence in percent", _confidence),
+    "units": _Output("units.tif", _COG, "Which unit decided", _units),
+    "parcels": _Output("parcels.parquet", "application/vnd.apache.parquet", "Parcels", _parcels, of_parcels=True),
+    "parcels-gpkg": _Output(
+        "parcels.gpkg", "application/geopackage+sqlite3", "Parcels, styled for QGIS", _parcels_gpkg, of_parcels=True
+    ),
+    "preview": _Output("preview.png", "image/png", "Picture with legend", _preview),
+    "factsheet": _Output("factsheet.html", "text/html", "Factsheet", _factsheet),
+    "style": _Output("style.zip", "application/zip", "Styles for QGIS and others", _style),
+    "probabilities": _Output("probabilities.zarr.zip", "application/zip", "Class probabilities (Zarr)", _probabilities),
+}
+_ITEM: Final = _Output("item.json", "application/geo+json", "STAC item", lambda *_: None)
