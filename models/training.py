@@ -260,9 +260,10 @@ def main() -> None:
     """Run `python -m models.training --out DIR`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the report")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=TrainingConfig.steps)
-    parser.add_argument("--threads", type=int, default=TrainingConfig.threads)
+    usual = TrainingConfig(Path())
+    parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--steps", type=int, default=usual.steps)
+    parser.add_argument("--threads", type=int, default=usual.threads)
     given = parser.parse_args()
     report = train(TrainingConfig(given.out, seed=given.seed, steps=given.steps, threads=given.threads))
     print(json.dumps({"seconds": report["seconds"], "accuracy": report["accuracy"]}, indent=1))  # noqa: T201
