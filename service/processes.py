@@ -43,21 +43,40 @@ OUTPUT_TYPES: Final = {
     "item": ("STAC item", "application/geo+json"),
     "probabilities": ("Probabilities of every class", "application/zip"),
 }
-_GEOJSON: Final = "https://geojson.org/schema/"
-_SHAPES: Final = ("Polygon", "MultiPolygon", "Feature", "FeatureCollection")
-_AOI_SCHEMA: Final[dict[str, Any]] = {
-    "oneOf": [{"$ref": f"{_GEOJSON}{kind}.json"} for kind in _SHAPES]
-    + [
-        {
-            "type": "object",
-            "required": ["bbox"],
-            "properties": {
-                "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4,
-                         "description": "west, south, east, north in degrees"},
-            },
-        }
-    ]
+_MEMBERS: Final = {
+    "Polygon": "coordinates", "MultiPolygon": "coordinates", "Feature": "geometry", "FeatureCollection": "features",
 }  # fmt: skip
+_BBOX: Final[dict[str, Any]] = {
+    "type": "object",
+    "title": "bbox",
+    "required": ["bbox"],
+    "properties": {
+        "bbox": {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 4,
+            "maxItems": 4,
+            "description": "west, south, east, north in degrees",
+        }
+    },
+}
+
+
+def _geojson(kind: str, member: str) -> dict[str, Any]:
+    """Return the outline of a GeoJSON object; written out, as the OGC schema takes no reference at this depth."""
+    return {
+        "type": "object",
+        "title": kind,
+        "description": "GeoJSON, RFC 7946: longitude, latitude",
+        "required": ["type", member],
+        "properties": {
+            "type": {"type": "string", "enum": [kind]},
+            member: {"type": "object" if member == "geometry" else "array"},
+        },
+    }
+
+
+_AOI_SCHEMA: Final[dict[str, Any]] = {"oneOf": [*(_geojson(*pair) for pair in _MEMBERS.items()), _BBOX]}
 
 
 @cache
