@@ -39,7 +39,7 @@ def up(
         with console.status("starting Valkey, Triton, a worker and the service …"):
             stack = EmbeddedStack(folder, port=port, workers=workers).__enter__()
         with stack:
-            print(stack.url, flush=True)
+            typer.echo(stack.url)
             console.print(f"Cityzones is up at [bold]{stack.url}[/] - logs in {stack.logs} - Ctrl-C stops it")
             while not ended.wait(2.0):
                 failure = stack.failed()
@@ -60,7 +60,7 @@ def demo(
         report = run_demo(folder, out, console)
     console.print(f"done in {time.monotonic() - started:.1f} s")
     report.seconds = round(time.monotonic() - started, 2)
-    print(report.json(), flush=True)
+    typer.echo(report.json())
     if report.faults:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""The whole service on one machine: Valkey, Triton, a Celery worker and the BentoML service, started and ended as one."""
+"""The whole service on one machine: Valkey, Triton, a Celery worker and the BentoML service, as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves a folder over HTTP on loopback, with byte ranges: the sample's static catalogue for `cityzones demo` and tests."""
+"""Serves a folder over HTTP on loopback, with byte ranges: the sample's catalogue for `cityzones demo` and tests."""
 
 from __future__ import annotations
 

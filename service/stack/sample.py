@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import geopandas as gpd
 import numpy as np
@@ -69,22 +68,42 @@ def unusable(outputs: Mapping[str, Path]) -> list[str]:
 
 
 def _fault(path: Path) -> str | None:
-    match path.suffix:
-        case ".tif":
-            valid, errors, _ = cog_validate(path, quiet=True)
-            return None if valid else f"not a valid COG: {'; '.join(errors)}"
-        case ".parquet":
-            return None if len(gpd.read_parquet(path)) else "no parcels"
-        case ".gpkg":
-            return None if len(gpd.read_file(path, layer="parcels")) else "no parcels"
-        case ".png":
-            Image.open(io.BytesIO(path.read_bytes())).verify()
-            return None
-        case ".html":
-            return None if "<html" in path.read_text(encoding="utf-8") else "not a page"
-        case ".json":
-            item: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            pystac.Item.from_dict(item)
-            return None
-        case _:
-            return None if path.stat().st_size else "empty"
+    opener = _OPENERS.get(path.suffix)
+    if opener is not None:
+        return opener(path)
+    return None if path.stat().st_size else "empty"
+
+
+def _raster(path: Path) -> str | None:
+    valid, errors, _ = cog_validate(path, quiet=True)
+    return None if valid else f"not a valid COG: {'; '.join(errors)}"
+
+
+def _table(path: Path) -> str | None:
+    frame = gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path, layer="parcels")
+    return None if len(frame) else "no parcels"
+
+
+def _picture(path: Path) -> str | None:
+    with Image.open(path) as image:
+        image.verify()
+    return None
+
+
+def _page(path: Path) -> str | None:
+    return None if "</html>" in path.read_text(encoding="utf-8") else "not a whole page"
+
+
+def _item(path: Path) -> str | None:
+    item = pystac.Item.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    return None if item.assets else "no assets"
+
+
+_OPENERS: Final[dict[str, Callable[[Path], str | None]]] = {
+    ".tif": _raster,
+    ".parquet": _table,
+    ".gpkg": _table,
+    ".png": _picture,
+    ".html": _page,
+    ".json": _item,
+}

@@ -1,4 +1,4 @@
-"""Assembles a job: parcels are judged, every pixel is decided block by block, the outputs written, and result.json last."""
+"""Assembles a job: judges its parcels, decides every pixel block by block, writes the outputs, result.json last."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def assemble(context: Context, plan: Plan) -> None:
     parcels, verdicts = _judge(context, plan, card)
     rasters = _decide(context, plan, card, parcels, verdicts)
     warnings = (*plan.warnings, *_coverage(plan, rasters))
-    facts = _facts(context, plan, card, rasters, verdicts, warnings)
+    facts = _facts(context, plan, rasters, verdicts, warnings)
     finished = Finished(plan, facts, rasters.classes, rasters.confidence, rasters.units, parcels, verdicts)
     context.live.update(plan.job, phase="writing the outputs")
     with TemporaryDirectory(dir=context.scratch) as folder:
@@ -121,13 +121,9 @@ def _coverage(plan: Plan, rasters: _Rasters) -> Sequence[Warned]:
 
 
 def _facts(
-    context: Context,
-    plan: Plan,
-    card: Card,
-    rasters: _Rasters,
-    verdicts: Verdicts | None,
-    warnings: tuple[Warned, ...],
+    context: Context, plan: Plan, rasters: _Rasters, verdicts: Verdicts | None, warnings: tuple[Warned, ...]
 ) -> MapFacts:
+    card = card_of(plan.model)
     return MapFacts(
         job=plan.job,
         title=PRODUCT_TITLES[card.product],

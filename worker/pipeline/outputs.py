@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import geopandas as gpd
 import numpy as np
@@ -129,7 +129,8 @@ def _parcels_gpkg(finished: Finished, path: Path, _: Storage) -> None:
     write_geopackage(path, _table(finished), facts.card.classes, title=facts.title, created=facts.created)
 
 
-def _table(finished: Finished) -> Any:
+def _table(finished: Finished) -> gpd.GeoDataFrame:
+    assert finished.verdicts is not None  # noqa: S101 - write_outputs leaves parcels out of a job without them
     return parcel_table(finished.parcels, finished.verdicts, finished.facts.card.classes)
 
 

@@ -83,7 +83,7 @@ def _nodes(block: Block, card: Card) -> tuple[slice, slice]:
     return rows, slice(block.column // step, math.ceil((block.column + block.width) / step))
 
 
-def _store(storage: Storage) -> ObjectStore:
+def _store(storage: Storage) -> ObjectStore[Any]:
     return ObjectStore(storage.backend)
 
 
