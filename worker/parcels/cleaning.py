@@ -19,8 +19,11 @@ SLIVER_AREA: Final = 1.0
 SLIVER_WIDTH: Final = 0.2
 OVERLAP_SHARE: Final = 0.01
 # Bounds the work on hostile files where everything overlaps everything; a share found is then a lower bound.
-_NEIGHBOURS = 256
-_PAIRS_AT_ONCE = 20_000_000
+# Real parcels meet about four others.
+_NEIGHBOURS: Final = 256
+_PAIRS_AT_ONCE: Final = 20_000_000
+_MOST_CANDIDATES: Final = 200_000_000
+_MOST_PAIRS: Final = 4_000_000
 
 Geometries = NDArray[np.object_]
 Numbers = NDArray[np.float64]
@@ -111,16 +114,21 @@ def overlap_shares(geometries: Geometries, size: Numbers) -> Numbers:
 
 
 def _pairs(geometries: Geometries) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield pairs (i < j) whose bounds overlap, each polygon with its first 256 later ones at most."""
+    """Yield pairs (i < j) whose bounds overlap, each polygon with its first 256 later ones, 4 million in all at most."""
     tree = shapely.STRtree(geometries)
     step = max(1, _PAIRS_AT_ONCE // max(1, len(geometries)))
+    candidates, pairs = 0, 0
     for start in range(0, len(geometries), step):
+        if candidates > _MOST_CANDIDATES or pairs > _MOST_PAIRS:
+            return
         left, right = tree.query(geometries[start : start + step])
+        candidates += len(left)
         left = left + start
         order = np.lexsort((right, left))
         left, right = left[order], right[order]
         left, right = left[left < right], right[left < right]
         rank = np.arange(len(left)) - np.searchsorted(left, left)
+        pairs += int((rank < _NEIGHBOURS).sum())
         yield left[rank < _NEIGHBOURS], right[rank < _NEIGHBOURS]
 
 

@@ -1,0 +1,129 @@
+"""COGs and styles: valid, coloured, and the same bytes twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+import rasterio
+from rio_cogeo import cog_validate
+
+from jobs.area import Grid
+from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES
+from worker.products.cog import UNIT_COLOURS, class_colours, class_tags, write_cog
+from worker.products.style import legend, parcels_qml, parcels_sld, raster_qml, raster_sld, style_zip
+
+RNG = np.random.default_rng(5)
+
+
+def grid_of(height: int, width: int) -> Grid:
+    return Grid("EPSG:32634", 340_000.0, 6_038_000.0, 10.0, width, height)
+
+
+def classes_of(height: int, width: int) -> np.ndarray:
+    coarse = RNG.integers(0, 18, (height // 10 + 1, width // 10 + 1), dtype=np.uint8)
+    return coarse.repeat(10, axis=0).repeat(10, axis=1)[:height, :width]
+
+
+def write(path: Path, data: np.ndarray) -> None:
+    write_cog(
+        path, data, grid_of(*data.shape), description="Local Climate Zone", colours=class_colours(LOCAL_CLIMATE_ZONES),
+        tags={"CITYZONES_JOB": "job_x"}, band_tags=class_tags(LOCAL_CLIMATE_ZONES),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(1300, 1700), (60, 80), (1, 1), (512, 513)])
+def test_a_map_is_a_valid_cog_with_palette_and_statistics(tmp_path: Path, shape: tuple[int, int]) -> None:
+    data = classes_of(*shape)
+    data[0, 0] = 3
+    write(tmp_path / "map.tif", data)
+    valid, errors, warnings = cog_validate(tmp_path / "map.tif", strict=True)
+    assert (valid, errors, warnings) == (True, [], [])
+    with rasterio.open(tmp_path / "map.tif") as source:
+        assert (source.read(1) == data).all()
+        assert source.nodata == 0
+        assert source.block_shapes == [(512, 512)]
+        assert source.transform == grid_of(*shape).transform
+        assert source.crs.to_epsg() == 32634
+        assert source.colormap(1)[17] == (106, 106, 255, 255)
+        assert source.colormap(1)[0][3] == 0
+        assert source.descriptions == ("Local Climate Zone",)
+        tags = source.tags(1)
+        assert tags["CLASS_11"] == "A: Dense trees"
+        assert int(tags["STATISTICS_MAXIMUM"]) == data.max()
+        assert float(tags["STATISTICS_VALID_PERCENT"]) == pytest.approx(100 * (data > 0).mean(), abs=0.05)
+        assert source.tags()["CITYZONES_JOB"] == "job_x"
+        if max(shape) > 512:
+            assert source.overviews(1)
+    assert [p.name for p in tmp_path.iterdir()] == ["map.tif"]
+
+
+def test_overviews_hold_only_classes_of_the_map(tmp_path: Path) -> None:
+    data = np.where(classes_of(1200, 1200) > 8, 17, 1).astype(np.uint8)
+    write(tmp_path / "map.tif", data)
+    with rasterio.open(tmp_path / "map.tif", overview_level=0) as source:
+        assert set(np.unique(source.read(1))) == {1, 17}
+
+
+def test_confidence_averages_in_its_overviews(tmp_path: Path) -> None:
+    data = np.where(np.indices((1024, 1024)).sum(axis=0) % 2, 40, 60).astype(np.uint8)
+    write_cog(tmp_path / "c.tif", data, grid_of(1024, 1024), description="confidence", overview="average")
+    with rasterio.open(tmp_path / "c.tif", overview_level=0) as source:
+        assert (source.read(1) == 50).all()
+
+
+def test_written_twice_and_by_windows_the_bytes_are_the_same(tmp_path: Path) -> None:
+    data = classes_of(1100, 900)
+    for name, values in (("a", data), ("b", data), ("c", lambda rows, columns: data[rows, columns])):
+        write_cog(tmp_path / name, values, grid_of(1100, 900), description="x", colours=UNIT_COLOURS)
+    first, *others = ((tmp_path / name).read_bytes() for name in "abc")
+    assert all(first == other for other in others)
+
+
+def test_a_map_without_any_pixel_can_be_written(tmp_path: Path) -> None:
+    write(tmp_path / "map.tif", np.zeros((30, 30), np.uint8))
+    assert cog_validate(tmp_path / "map.tif")[0]
+
+
+def test_the_style_zip_never_changes_and_names_every_class() -> None:
+    first = style_zip(LOCAL_CLIMATE_ZONES)
+    assert first == style_zip(LOCAL_CLIMATE_ZONES)
+    with zipfile.ZipFile(io.BytesIO(first)) as archive:
+        assert {i.date_time for i in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        rows = list(csv.DictReader(io.StringIO(archive.read("classes.csv").decode())))
+        assert [r["name"] for r in rows][12] == "Bush, scrub"
+        clr = archive.read("colours.clr").decode().splitlines()
+        assert clr[16] == "17 106 106 255"
+        assert archive.read("colours.txt").decode().splitlines()[1] == "1 140 0 0 255"
+
+
+def test_qgis_styles_carry_codes_colours_and_names() -> None:
+    raster = ET.fromstring(raster_qml(LOCAL_CLIMATE_ZONES))
+    entries = raster.findall(".//paletteEntry")
+    assert [(e.get("value"), e.get("color"), e.get("label")) for e in entries][10] == ("11", "#006a00", "A Dense trees")
+    parcels = ET.fromstring(parcels_qml(LOCAL_CLIMATE_ZONES))
+    renderer = parcels.find("renderer-v2")
+    assert renderer is not None
+    assert renderer.get("attr") == "class_code"
+    assert len(renderer.findall("categories/category")) == len(renderer.findall("symbols/symbol")) == 18
+    fill = renderer.find("symbols/symbol[@name='16']/layer/Option/Option[@name='color']")
+    assert fill is not None
+    assert fill.get("value") == "106,106,255,255"
+
+
+def test_slds_are_well_formed() -> None:
+    space = {"s": "http://www.opengis.net/sld", "o": "http://www.opengis.net/ogc"}
+    raster = ET.fromstring(raster_sld(LAND_COVER).encode())
+    assert len(raster.findall(".//s:ColorMapEntry", space)) == 9
+    parcels = ET.fromstring(parcels_sld(LAND_COVER).encode())
+    assert [e.text for e in parcels.findall(".//o:Literal", space)] == [str(k) for k in range(1, 10)]
+
+
+def test_legends_do_not_say_a_name_twice() -> None:
+    assert legend(LOCAL_CLIMATE_ZONES[1]) == "2 Compact midrise"
+    assert [legend(c) for c in LAND_COVER][:3] == ["Bareland", "Rangeland", "Developed space"]
