@@ -18,6 +18,7 @@ from pyproj.exceptions import CRSError
 
 from jobs.errors import BadVector, MissingCrs
 from jobs.inspection.layer import check_columns, check_count, layer_facts
+from jobs.inspection.quiet import quietly
 from jobs.settings import Settings
 
 _SECONDS: Final = 20.0
@@ -121,10 +122,12 @@ def _fields(path: Path, layer: str) -> list[str]:
 
 def _read(path: Path, layer: str, columns: list[str] | None, name: str) -> geopandas.GeoDataFrame:
     try:
-        info = pyogrio.read_info(path.absolute(), layer=layer)
+        with quietly(RuntimeWarning):
+            info = pyogrio.read_info(path.absolute(), layer=layer)
         if info["driver"] != "GPKG":
             raise BadVector(f"{name} is not a GeoPackage inside: export it again")
-        frame = pyogrio.read_dataframe(path.absolute(), layer=layer, columns=columns)
+        with quietly(RuntimeWarning):
+            frame = pyogrio.read_dataframe(path.absolute(), layer=layer, columns=columns)
     except _GDAL as error:
         raise BadVector(f"{name}: layer {layer!r} cannot be read; it is damaged, export it again") from error
     if not isinstance(frame, geopandas.GeoDataFrame):

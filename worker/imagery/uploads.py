@@ -219,7 +219,9 @@ def _layers(images: list[_Image], card: Card) -> tuple[tuple[Layer, ...], list[W
     for image in images:
         read = _file(image, card)
         if not read.bands:
-            detail = f"{image.record.filename} holds no band that {card.id} needs and was left out"
+            if any(image.names):
+                continue  # a band that is known and not needed: B01, B10
+            detail = f"{image.record.filename} does not say which band it holds and was left out"
             ignored.append(Warned(code="file-ignored", detail=detail))
         elif len(read.bands) == len(card.input.bands):
             layers.append(Layer(id=image.record.upload, files=(read,)))
