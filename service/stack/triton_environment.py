@@ -12,12 +12,19 @@ from typing import Final
 from service.stack.process import StackFailed
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
-_ASK: Final = (
-    "import json, sys, sysconfig;"
-    "print(json.dumps(["
-    "'%d.%d' % sys.version_info[:2], sysconfig.get_config_var('LIBDIR'), sysconfig.get_path('purelib')"
-    "]))"
-)
+_ASK: Final = """
+import ctypes, json, os, sys, sysconfig
+version = "%d.%d" % sys.version_info[:2]
+folders = [f for f in (sysconfig.get_config_var("LIBDIR"), os.path.join(sys.base_prefix, "lib")) if f]
+library = "libpython" + version + ".so.1.0"
+try:
+    shared = any(os.path.exists(os.path.join(f, library)) for f in folders) or bool(ctypes.CDLL(library))
+except OSError:
+    shared = False
+print(json.dumps([version, ":".join(folders), sysconfig.get_path("purelib"), shared]))
+"""
+_BUNDLED_LIBRARY: Final = "3.13"
+"""The stub of this version brings its libpython in the wheel; the others load the machine's."""
 # The server needs no more of the caller's environment, which may hold keys of the object storage.
 _PASSED: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "CITYZONES_TRITON_THREADS")
 
@@ -86,9 +93,12 @@ def find_environment(told: Path | None = None) -> TritonEnvironment:
     except (OSError, subprocess.SubprocessError) as error:
         msg = f"the Python of {folder} does not run ({error}); remove the folder and run `make` again"
         raise TritonMissing(msg) from error
-    version, libraries, packages = json.loads(answer.stdout)
+    version, libraries, packages, shared = json.loads(answer.stdout)
     environment = TritonEnvironment(folder.absolute(), version, libraries, Path(packages))
     if not environment.server.is_file():
         msg = f"{folder} lacks nvidia-pytriton; remove the folder and run `make` again"
+        raise TritonMissing(msg)
+    if not shared and version != _BUNDLED_LIBRARY:
+        msg = f"Triton needs libpython{version}.so.1.0: install it, or remove {folder} and run `make PYTHON=python3.13`"
         raise TritonMissing(msg)
     return environment
