@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
 from models.cards import card_of, cards
-from models.errors import CityzonesError
+from models.errors import CityzonesError, MissingExtra
 from models.weights import fetch as fetch_weights
 from models.weights import weights_path
 from service.cli_map import FAILED, console, say_problem
+
+# Imported by name and only on this command: it needs torch, which nothing else here may.
+_TRAINING: Final = "models.training"
 
 app = typer.Typer(no_args_is_help=True, help="Models: list, fetch, train.")
 
@@ -43,3 +48,29 @@ def fetch(
         say_problem({"detail": error.detail})
         raise typer.Exit(FAILED) from error
     sys.stdout.write(f"{path}\n")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the weights and the report.")],
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Steps; 3000 are the published run.")] = 3000,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+) -> None:
+    """Train MAGNET on procedural cities and measure it on cities it has never seen; needs the train extra."""
+    try:
+        training = _training()
+        report = training.train(training.TrainingConfig(out, seed=seed, steps=steps, threads=threads))
+    except CityzonesError as error:
+        say_problem({"detail": error.detail})
+        raise typer.Exit(FAILED) from error
+    console.print(f"weights and report are in {out}; python -m models.export publishes them", markup=False)
+    sys.stdout.write(json.dumps({"seconds": report["seconds"], "accuracy": report["accuracy"]}) + "\n")
+
+
+def _training() -> Any:
+    try:
+        return importlib.import_module(_TRAINING)
+    except ModuleNotFoundError as error:
+        msg = f"training needs {error.name}: pip install 'cityzones[train]'"
+        raise MissingExtra(msg) from error

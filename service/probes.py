@@ -15,6 +15,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from jobs.settings import Settings
+from models.cards import cards
 from models.errors import CityzonesError
 from service.state import State
 
@@ -89,13 +90,16 @@ def _queue(state: State) -> str:
 def _inference(state: State) -> str:
     client = triton.InferenceServerClient(state.settings.triton_url)
     try:
-        ready = client.is_server_ready(client_timeout=_SECONDS)
+        if not client.is_server_ready(client_timeout=_SECONDS):
+            return "the model server is not ready"
+        served = [card.serving.model for card in cards().values()]
+        ready = any(client.is_model_ready(model, client_timeout=_SECONDS) for model in served)
     except InferenceServerException as error:
         log.warning("the model server does not answer: %s", error.message())
         return "the model server does not answer"
     finally:
         client.close()
-    return "ok" if ready else "the model server is not ready"
+    return "ok" if ready else "the model server answers, but has loaded no model of the cards"
 
 
 def _plain(url: str) -> str:
