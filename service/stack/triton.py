@@ -66,6 +66,7 @@ class EmbeddedTriton:
         self._ended = threading.Event()
         self._restarts: list[float] = []
         self._ports = (0, 0, 0)
+        self._prefix = ""
         self._process: GuardedProcess | None = None
         self._control: TritonControl | None = None
         self._watcher: threading.Thread | None = None
@@ -220,25 +221,26 @@ class EmbeddedTriton:
         if self._control:
             self._control.close()
         self._control = TritonControl(self.http_url, self._key)
-        prefix = f"cityzones-{secrets.token_hex(4)}-"
-        runtime = Path(tempfile.mkdtemp(prefix=prefix))
+        # Of its own, so that the guard removes this server's shared memory and no other's.
+        self._prefix = f"cityzones-{secrets.token_hex(4)}-"
+        runtime = Path(tempfile.mkdtemp(prefix=self._prefix))
         self._process = GuardedProcess(
             "Triton",
-            self._command(environment, environment.link_backends(runtime / "backends"), prefix),
+            self._command(environment, environment.link_backends(runtime / "backends")),
             log=(self._logs or runtime) / "triton.log",
             environment=environment.variables(threads=self._threads),
-            shm_prefix=prefix,
+            shm_prefix=self._prefix,
             folder=runtime,
         )
         self._process.wait_until(self._control.live, timeout=START_TIMEOUT)
 
-    def _command(self, environment: TritonEnvironment, backends: Path, prefix: str) -> list[str]:
+    def _command(self, environment: TritonEnvironment, backends: Path) -> list[str]:
         http, grpc, metrics = (str(port) for port in self._ports)
         return [
             str(environment.server),
             f"--model-repository={self.repository}",
             f"--backend-directory={backends}",
-            f"--backend-config=python,shm-region-prefix-name={prefix}",
+            f"--backend-config=python,shm-region-prefix-name={self._prefix}",
             # One model that fails to load must not end the server; and only this mode can bring a dead one back.
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",

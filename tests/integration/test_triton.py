@@ -75,8 +75,8 @@ def eventually(said: Callable[[], bool], seconds: float = 20.0) -> bool:
     return said()
 
 
-def regions() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("cityzones-*")}
+def regions(prefix: str) -> list[Path]:
+    return list(Path("/dev/shm").glob(f"{prefix}*"))
 
 
 def test_answers_are_those_of_the_graph(triton: EmbeddedTriton) -> None:
@@ -156,14 +156,13 @@ def test_supervision_restarts_a_killed_server_on_the_same_port(repository: Path,
 
 
 def test_a_stop_leaves_nothing(repository: Path) -> None:
-    before = regions()
     server = EmbeddedTriton(repository, models=["tiny"])
     server.start()
     pids = [server.server_pid, *server.stubs("tiny")]
-    assert len(regions() - before) == 1
+    assert len(regions(server._prefix)) == 1
     server.stop()
     server.stop()
-    assert regions() <= before
+    assert not regions(server._prefix)
     assert not any(psutil.pid_exists(pid) for pid in pids if pid)
 
 
@@ -173,26 +172,26 @@ from pathlib import Path
 from service.stack.triton import EmbeddedTriton
 server = EmbeddedTriton(Path(sys.argv[1]), models=["tiny"], supervise_every=0)
 server.start()
-print(server._process.guard_pid, server.server_pid, *server.stubs("tiny"), flush=True)
+print(server._prefix, server._process.guard_pid, server.server_pid, *server.stubs("tiny"), flush=True)
 time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("victim", ["launcher", "guard", "launcher by SIGTERM"])
 def test_a_killed_launcher_leaves_nothing(repository: Path, tmp_path: Path, victim: str) -> None:
-    before = regions()
     variables = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(repository)], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=variables
     ) as launcher:
         assert launcher.stdout is not None
-        pids = [int(word) for word in launcher.stdout.readline().split()]
+        prefix, *words = launcher.stdout.readline().split()
+        pids = [int(word) for word in words]
         assert len(pids) == 3
-        assert len(regions() - before) == 1
+        assert len(regions(prefix)) == 1
         os.kill(pids[0] if victim == "guard" else launcher.pid, signal.SIGTERM if "TERM" in victim else signal.SIGKILL)
         try:
             assert eventually(lambda: not any(_runs(pid) for pid in pids))
-            assert eventually(lambda: regions() <= before, 5.0)
+            assert eventually(lambda: not regions(prefix), 5.0)
             assert victim == "guard" or not list(tmp_path.iterdir())
         finally:
             launcher.kill()
