@@ -41,7 +41,7 @@ environments: .venv/.runtime .triton/.runtime
 .triton/.runtime: requirements/triton.txt
 	@echo "Building .triton (model server) …"
 	@$(PYTHON) -m venv .triton
-	@.triton/bin/python $(PIP) --require-hashes -r requirements/triton.txt
+	@.triton/bin/python $(PIP) --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
 clean:  ## drop environments, caches and what the demo made

@@ -1,0 +1,89 @@
+"""Faults: a flushed Redis, killed workers, a killed model server, and a killed stack lose no job and leave nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import redis
+
+from service.client import Client
+
+PROCESS = "local-climate-zones"
+CITYZONES = str(Path(sys.executable).with_name("cityzones"))
+
+
+def submit(client: Client, sample: Path) -> str:
+    inputs = {
+        "aoi": json.loads((sample / "aoi.geojson").read_text()),
+        "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": "2000-01-01/2100-01-01"}},
+        "outputs": ["map"],
+    }
+    return client.submit(PROCESS, {"inputs": inputs})["jobID"]
+
+
+def wait(client: Client, job: str, *, seconds: float = 90) -> dict:
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        status = client.status(job)
+        if status["status"] in {"successful", "failed", "dismissed"}:
+            return status
+        time.sleep(0.3)
+    return client.status(job)
+
+
+@pytest.fixture
+def client(stack):
+    with Client(stack.url) as client:
+        yield client
+
+
+def recover(stack) -> subprocess.CompletedProcess:
+    command = [CITYZONES, "recover", "--all"]
+    return subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_flushed_redis_loses_no_job(stack, client, sample):
+    job = submit(client, sample)
+    server = redis.Redis.from_url(stack.settings.live_url)
+    server.flushall()
+    assert client.status(job)["status"] in {"accepted", "running"}
+    done = recover(stack)
+    assert done.returncode == 0, done.stderr
+    assert wait(client, job)["status"] == "successful"
+
+
+def test_killed_worker_processes_lose_no_job(stack, client, sample):
+    job = submit(client, sample)
+    main = psutil.Process(stack.worker.guard_pid).children()[0]
+    time.sleep(1.0)
+    for child in main.children():
+        if child.is_running():
+            os.kill(child.pid, signal.SIGKILL)
+    assert wait(client, job)["status"] == "successful"
+
+
+def test_killed_model_server_is_started_again_and_the_job_goes_on(stack, client, sample):
+    os.kill(stack.triton.server_pid, signal.SIGKILL)
+    job = submit(client, sample)
+    assert wait(client, job, seconds=120)["status"] == "successful"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_stack_ends_with_its_command_and_leaves_no_process(tmp_path, number):
+    command = [CITYZONES, "up", "--folder", str(tmp_path / "stack")]
+    up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    url = up.stdout.readline().strip()
+    assert httpx.get(f"{url}/readyz", timeout=10).is_success
+    family = psutil.Process(up.pid).children(recursive=True)
+    assert len(family) >= 8
+    up.send_signal(number)
+    assert up.wait(40) == {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}[number]
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,100 @@
+"""The steps of a job called one by one, with the real Triton and Valkey: no seams, and twice is once."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+
+from jobs.queue import make_app
+from jobs.request import parse_execute
+from jobs.settings import Settings
+from models.cards import card_of
+from worker.context import Context
+from worker.pipeline import probabilities
+from worker.pipeline.assembly import assemble
+from worker.pipeline.mapping import map_block, marker_key
+from worker.pipeline.planning import make_plan
+
+
+def context_of(stack, folder: Path, block_pixels: int) -> Context:
+    """A worker's context on the running servers, with a storage of its own."""
+    changes = {"storage_url": f"file://{folder}", "block_pixels": block_pixels, "scratch": folder / "scratch"}
+    settings = Settings.model_validate(stack.settings.model_dump() | changes)
+    return Context(settings, make_app(settings))
+
+
+def submit(context: Context, sample: Path) -> str:
+    uploads = {}
+    for name in ("parcels", "buildings"):
+        path = sample / f"{name}.gpkg"
+        uploads[name] = context.uploads.add(path, filename=path.name, kind="vector", suffix=".gpkg", facts={}).upload
+    inputs = {
+        "aoi": json.loads((sample / "aoi.geojson").read_text()),
+        "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": "2000-01-01/2100-01-01"}},
+        "parcels": {"upload": uploads["parcels"], "id_field": "parcel_id"},
+        "buildings": {"upload": uploads["buildings"]},
+    }
+    return context.store.create("local-climate-zones", parse_execute({"inputs": inputs})).job
+
+
+def run(context: Context, job: str):
+    plan = make_plan(context, job)
+    for block in plan.blocks:
+        map_block(context, plan, block, still_wanted=lambda: None)
+    assemble(context, plan)
+    return plan
+
+
+def bytes_below(folder: Path) -> dict[str, str]:
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def small(stack, sample, tmp_path_factory):
+    context = context_of(stack, tmp_path_factory.mktemp("small"), 240)
+    return context, run(context, submit(context, sample))
+
+
+def test_block_size_changes_no_pixel(small, stack, sample, tmp_path):
+    context, plan = small
+    other = context_of(stack, tmp_path, 480)
+    whole = run(other, submit(other, sample))
+    assert len(whole.blocks) < len(plan.blocks)
+    for name in ("map", "confidence", "units"):
+        arrays = []
+        for c, p in ((context, plan), (other, whole)):
+            with rasterio.open(c.storage.folder / c.store.result(p.job).outputs[name].key) as raster:
+                arrays.append(raster.read(1))
+        assert np.array_equal(*arrays), name
+    tables = [
+        gpd.read_parquet(c.storage.folder / c.store.result(p.job).outputs["parcels"].key)
+        for c, p in ((context, plan), (other, whole))
+    ]
+    assert (tables[0].class_code.fillna(0) == tables[1].class_code.fillna(0)).all()
+    columns = [f"p_{i}" for i in range(1, 18)]
+    assert np.abs(tables[0][columns].to_numpy() - tables[1][columns].to_numpy()).max() < 1e-6
+
+
+def test_every_step_run_twice_changes_no_byte(small):
+    context, plan = small
+    folder = context.storage.folder / "jobs" / plan.job
+    before = bytes_below(folder)
+    for block in plan.blocks:
+        context.storage.delete([marker_key(plan.job, block.id)])
+        map_block(context, plan, block, still_wanted=lambda: None)
+    assert make_plan(context, plan.job) == plan
+    assemble(context, plan)
+    assert bytes_below(folder) == before
+
+
+def test_probabilities_cover_the_grid_and_sum_to_one(small):
+    context, plan = small
+    values = probabilities.read(context.storage, plan, card_of(plan.model), plan.blocks[0])
+    sums = values.astype(int).sum(axis=0)
+    assert values.shape == (17, plan.blocks[0].height, plan.blocks[0].width)
+    assert np.abs(sums - 255).max() <= 9  # each of 17 values is rounded
