@@ -23,7 +23,7 @@ OVERLAP_SHARE: Final = 0.01
 _NEIGHBOURS: Final = 256
 _PAIRS_AT_ONCE: Final = 20_000_000
 _MOST_CANDIDATES: Final = 200_000_000
-_MOST_PAIRS: Final = 4_000_000
+_MOST_PAIRS: Final = 1_000_000
 
 Geometries = NDArray[np.object_]
 Numbers = NDArray[np.float64]
@@ -114,12 +114,12 @@ def overlap_shares(geometries: Geometries, size: Numbers) -> Numbers:
 
 
 def _pairs(geometries: Geometries) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield pairs (i < j) whose bounds overlap, each polygon with its first 256 later ones, 4 million in all at most."""
+    """Yield pairs (i < j) whose bounds overlap: at most 256 a polygon, and a million or four a polygon in all."""
     tree = shapely.STRtree(geometries)
     step = max(1, _PAIRS_AT_ONCE // max(1, len(geometries)))
     candidates, pairs = 0, 0
     for start in range(0, len(geometries), step):
-        if candidates > _MOST_CANDIDATES or pairs > _MOST_PAIRS:
+        if candidates > _MOST_CANDIDATES or pairs > max(_MOST_PAIRS, 4 * len(geometries)):
             return
         left, right = tree.query(geometries[start : start + step])
         candidates += len(left)

@@ -85,7 +85,8 @@ class _Page:
         room = self.image.width - 2 * _MARGIN
         self.text(_MARGIN, 30, _fit(facts.title, 40, room), 40)
         period = _period(facts)
-        parts = [facts.product_title, f"{facts.km2:,.1f} km2", f"model {facts.card.id} {facts.card.version}", period]
+        product = "" if facts.product_title == facts.title else facts.product_title
+        parts = [product, f"{facts.km2:,.1f} km2", f"model {facts.card.id} {facts.card.version}", period]
         self.text(_MARGIN, 82, _fit("  ·  ".join(p for p in parts if p), 22, room), 22, _SOFT)
 
     def map(self, picture: Image.Image) -> None:
