@@ -191,7 +191,7 @@ def _geometry(value: Mapping[str, Any], pointer: str) -> BaseGeometry:
         raise EmptyArea(msg, faults=[Fault(f"{pointer}/coordinates", "empty")])
     try:
         geometry = shape({"type": kind, "coordinates": coordinates})
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
         raise _invalid(
             "coordinates are not rings of [longitude, latitude] pairs, first equal to last", pointer
         ) from error

@@ -87,6 +87,7 @@ def test_empty_area_is_refused_by_name(value):
         {"type": "Polygon", "coordinates": [[[15, 50], [15.1, 50]]]},
         {"type": "Polygon", "coordinates": "nonsense"},
         {"type": "Polygon", "coordinates": [[["a", 50], [15.1, 50], [15, 51], ["a", 50]]]},
+        {"type": "Polygon", "coordinates": [[[10**400, 50], [15.1, 50], [15, 51], [10**400, 50]]]},
         {"type": "Feature"},
         {"type": "FeatureCollection", "features": [3]},
         {"bbox": [1, 2, 3]},

@@ -91,6 +91,7 @@ def _decide(
             probabilities.at_scenes(values, block, card),
             mode=plan.units,
             classes=card.classes,
+            scene=card.geometry.scene,
             parcels=parcels,
             verdicts=verdicts,
         )

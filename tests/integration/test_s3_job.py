@@ -1,0 +1,62 @@
+"""The main job with a real S3 server as storage: the same outputs, through links the server itself checks."""
+
+import httpx
+import pytest
+
+from service.client import Client
+from service.stack.embedded import EmbeddedStack
+from service.stack.sample import unusable
+from tests.integration.test_main_job import fetch, finish, stac_inputs
+from tests.servers.swift import SwiftServer
+
+BUCKET = "maps"
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    with SwiftServer(tmp_path_factory.mktemp("swift")) as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(s3, catalogue, tmp_path_factory):
+    overrides = s3.settings | {
+        "CITYZONES_STORAGE_URL": f"s3://{BUCKET}/production",
+        "CITYZONES_STAC_URL": catalogue,
+        "CITYZONES_BLOCK_PIXELS": "240",
+        "CITYZONES_LINK_SECONDS": "60",
+    }
+    with EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides) as stack, Client(stack.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def job(client, sample):
+    inputs = stac_inputs(sample)
+    inputs["parcels"] = {"upload": client.upload(sample / "parcels.gpkg")["upload"], "id_field": "parcel_id"}
+    inputs["buildings"] = {"upload": client.upload(sample / "buildings.gpkg")["upload"]}
+    status = finish(client, inputs)
+    assert status["status"] == "successful", status
+    return status["jobID"]
+
+
+def test_outputs_come_through_presigned_links_and_open(client, job, s3, tmp_path):
+    links = client.results(job)
+    assert all(link["href"].startswith(s3.endpoint) for link in links.values())
+    assert unusable(fetch(client, job, tmp_path)) == []
+
+
+def test_presigned_link_is_checked_by_the_server(client, job):
+    link = client.results(job)["map"]["href"]
+    assert httpx.get(link).headers["content-disposition"] == 'attachment; filename="map.tif"'
+    assert httpx.get(link, headers={"Range": "bytes=0-3"}).status_code == 206
+    assert httpx.get(link.replace("map.tif", "units.tif")).status_code == 403
+    assert httpx.get(link.replace("X-Amz-Signature=", "X-Amz-Signature=0")).status_code == 403
+
+
+def test_dismissing_a_finished_job_deletes_its_outputs(client, job, sample):
+    other = finish(client, stac_inputs(sample) | {"outputs": ["map"]})["jobID"]
+    link = client.results(other)["map"]["href"]
+    assert client.dismiss(other)["status"] == "dismissed"
+    assert httpx.get(link).status_code == 404
