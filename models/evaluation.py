@@ -18,9 +18,7 @@ HALF: Final = WINDOW // 2
 _TILE: Final = 240
 
 
-def map_city(
-    network: Magnet, reflectance: NDArray[np.float32], morphology: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def map_city(network: Magnet, reflectance: NDArray[np.float32], morphology: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return probabilities (17, y - 32, x - 32): one for each pixel whose window lies inside the rasters.
 
     The first is that of pixel 16, 16. Both sides must be even.
@@ -74,7 +72,8 @@ class NearestCentroid:
         """Return the codes of features (n, k)."""
         placed = features @ self.whitening
         away = np.square(self.centroids).sum(axis=1) - 2 * placed @ self.centroids.T
-        return self.codes[away.argmin(axis=1)]
+        nearest: NDArray[np.int64] = self.codes[away.argmin(axis=1)]
+        return nearest
 
 
 def window_features(city: City, *, buildings: bool) -> NDArray[np.float64]:

@@ -61,7 +61,9 @@ def kappa(matrix: NDArray[np.int64]) -> float:
 def f1_scores(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     """F1 of each class (classes,); nan for a class that occurs neither in the truth nor in the map."""
     both = (matrix.sum(axis=0) + matrix.sum(axis=1)).astype(np.float64)
-    return np.divide(2.0 * np.diag(matrix), both, out=np.full(len(matrix), np.nan), where=both > 0)
+    scores: NDArray[np.float64] = np.full(len(matrix), np.nan)
+    np.divide(2.0 * np.diag(matrix), both, out=scores, where=both > 0)
+    return scores
 
 
 def macro_f1(matrix: NDArray[np.int64]) -> float:

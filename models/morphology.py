@@ -117,7 +117,9 @@ def _ragged(polygons: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray
 
 
 @compiled
-def _burn(xy: Any, rings: Any, polygon_rings: Any, values: Any, x0: float, y0: float, cell: float, out: Any) -> None:
+def _burn(  # noqa: PLR0917 - compiled code takes no keywords
+    xy: Any, rings: Any, polygon_rings: Any, values: Any, x0: float, y0: float, cell: float, out: Any
+) -> None:
     for polygon in range(len(polygon_rings) - 1):
         first, last = rings[polygon_rings[polygon]], rings[polygon_rings[polygon + 1]]
         low, high = xy[first:last, 1].min(), xy[first:last, 1].max()
@@ -146,7 +148,9 @@ def _fill(crossings: Any, value: float, x0: float, cell: float, row: Any) -> Non
 
 
 @compiled
-def _add_walls(xy: Any, rings: Any, owners: Any, tops: Any, tall: Any, x0: float, y0: float, walls: Any) -> None:
+def _add_walls(  # noqa: PLR0917 - compiled code takes no keywords
+    xy: Any, rings: Any, owners: Any, tops: Any, tall: Any, x0: float, y0: float, walls: Any
+) -> None:
     """Sum the wall that stands free, in mm2 so that the order of the buildings cannot change the sum."""
     for ring in range(len(owners)):
         top = tops[owners[ring]]
@@ -192,7 +196,7 @@ def _describe(tall: NDArray[np.float32], walls: NDArray[np.int64], valid: NDArra
 
 
 @compiled_in_parallel
-def _fill_pixels(
+def _fill_pixels(  # noqa: PLR0917 - compiled code takes no keywords
     tall: Any, count: Any, total: Any, squares: Any, walls: Any, skyline: Any,
     offsets: Any, distances: Any, valid: Any, out: Any,
 ) -> None:  # fmt: skip
@@ -228,7 +232,9 @@ def _spread(count: Any, total: Any, squares: Any, r: int, c: int) -> float:
 
 
 @compiled
-def _sky(tall: Any, r: int, c: int, skyline: float, offsets: Any, distances: Any) -> float:
+def _sky(  # noqa: PLR0917 - compiled code takes no keywords
+    tall: Any, r: int, c: int, skyline: float, offsets: Any, distances: Any
+) -> float:
     """Mean over every other open sub-cell of 1 - mean sin2(horizon); rays end where no roof around can matter."""
     if skyline <= 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""What the geography of a place says about its class: seven window means and their distance to each class's intervals."""
+"""What the geography of a place says of its class: seven window means, and how far they lie from each class."""
 
 from __future__ import annotations
 

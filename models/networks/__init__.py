@@ -1,0 +1,1 @@
+"""The networks, in PyTorch: for training and export only."""

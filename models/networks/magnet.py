@@ -23,7 +23,7 @@ _RANK: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Geography:
-    """Window means: priors g (n, 7, y, x), how far each is known, valid share rho and built-up degree b (n, 1, y, x)."""
+    """Window means: priors g (n, 7, y, x), how far each is known, share rho and built-up degree b (n, 1, y, x)."""
 
     priors: Tensor
     known: Tensor
@@ -162,13 +162,24 @@ class Magnet(nn.Module):
         spread = trust.repeat_interleave(_LATE // GROUPS, dim=1)
         fused = fs + spread * (fm - fs)
         return Output(
-            self.classify(fused), self.classify_spectral(fs), self.classify_form(fm), trust, self.predict(fused), geography
+            self.classify(fused),
+            self.classify_spectral(fs),
+            self.classify_form(fm),
+            trust,
+            self.predict(fused),
+            geography,
         )
 
 
 def geography_of(reflectance: Tensor, morphology: Tensor, stride: int) -> Geography:
     """Return the window means of models.priors.window_priors in torch; `morphology` is 0 where not valid."""
-    red, near, green, valid, built = reflectance[:, 2], reflectance[:, 6], reflectance[:, 1], morphology[:, 5], morphology[:, 0]
+    red, near, green, valid, built = (
+        reflectance[:, 2],
+        reflectance[:, 6],
+        reflectance[:, 1],
+        morphology[:, 5],
+        morphology[:, 0],
+    )
     ndvi = (near - red) / (near + red).clamp(min=1e-3)
     dry = 1 - (((green - near) / (green + near).clamp(min=1e-3) > 0.1) & (near < 0.12)).to(near.dtype)  # noqa: PLR2004
     sealed = ((GREEN_NDVI - ndvi) / (GREEN_NDVI - BARE_NDVI)).clamp(0, 1) * dry
@@ -179,7 +190,7 @@ def geography_of(reflectance: Tensor, morphology: Tensor, stride: int) -> Geogra
     means = F.avg_pool2d(F.avg_pool2d(maps, (WINDOW, 1), (stride, 1)), (1, WINDOW), (1, stride))
     if stride == 1:
         means = means[:, :, :-1, :-1]
-    share, covered, ground, sky, wall, volume, sealed = means.split(1, dim=1)
+    share, covered, ground, sky, wall, volume, sealed = torch.split(means, 1, dim=1)
     built = covered / share.clamp(min=1e-6)
     impervious = (sealed - built).clamp(min=0)
     height = volume / covered.clamp(min=1e-6)
@@ -199,7 +210,9 @@ def wanted_trust(geography: Geography) -> Tensor:
 
 def class_distances(geography: Geography) -> Tensor:
     """Return D (n, 17, y, x), the distance of models.priors.geographic_distance."""
-    low, high = (torch.as_tensor(INTERVALS[..., k], dtype=geography.priors.dtype)[None, :, :, None, None] for k in (0, 1))
+    low, high = (
+        torch.as_tensor(INTERVALS[..., k], dtype=geography.priors.dtype)[None, :, :, None, None] for k in (0, 1)
+    )
     g = geography.priors[:, None]
     outside = torch.maximum(low - g, g - high).clamp(min=0) / _column(SIGMAS, g)[:, None]
     weights = (_column(WEIGHTS, g) * geography.known)[:, None]

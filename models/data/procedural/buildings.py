@@ -94,7 +94,9 @@ def _shapes(
         "works": (np.sqrt(share), np.sqrt(share)),
     }[template.layout]
     axis = _long_edge(block) if template.layout == "shacks" else None
-    shapes = _scaled(parcels, along, across, 0.3 if template.layout in {"detached", "halls"} else 0.0, rng, axis)
+    shapes = _scaled(
+        parcels, along, across, 0.3 if template.layout in {"detached", "halls"} else 0.0, rng=rng, common=axis
+    )
     if template.layout == "works":
         tanks = rng.random(len(shapes)) < 0.3  # noqa: PLR2004 - a third are round
         radii = np.sqrt(shapely.area(shapes[tanks]) / np.pi)
@@ -103,7 +105,7 @@ def _shapes(
 
 
 def _scaled(
-    parcels: NDArray[np.object_], along: float, across: float, wander: float, rng: np.random.Generator,
+    parcels: NDArray[np.object_], along: float, across: float, wander: float, *, rng: np.random.Generator,
     common: NDArray[np.float64] | None,
 ) -> NDArray[np.object_]:  # fmt: skip
     """Shrink each parcel about its centroid, by `along` its longest edge and `across` it, and move it a little.

@@ -93,7 +93,8 @@ def generate(
     stock = build(plan, rng)
     ground = prepare(plan, stock, rng)
     sun = (np.radians(rng.uniform(130, 175)), np.radians(rng.uniform(38, 62)))
-    cover = paint(plan, stock, ground, (0.0, height), _CELL, (shape[0] * _SUB, shape[1] * _SUB), sun, seed)
+    fine = (shape[0] * _SUB, shape[1] * _SUB)
+    cover = paint(plan, stock, ground, origin=(0.0, height), cell=_CELL, shape=fine, sun=sun, seed=seed)
     truth = burn(plan.cells, plan.zone, (0.0, height), _PIXEL, shape).astype(np.uint8)
     if plan.river.area:
         truth[burn(np.array([plan.river]), np.ones(1), (0.0, height), _PIXEL, shape) > 0] = len(LOCAL_CLIMATE_ZONES)
@@ -111,8 +112,8 @@ def photograph(
 ) -> tuple[Affine, NDArray[np.uint8], NDArray[np.uint8]]:
     """Photograph a window of the city at 0.5 m.
 
-    `row`, `column` are the 10 m pixel of the upper-left corner, `size` rows and columns of 0.5 m. Returns the transform,
-    RGB (3, y, x) uint8 and the land cover (y, x) uint8 in the codes of models.classes.LAND_COVER. Raises BadCity when
+    `row`, `column` are the 10 m pixel of the upper-left corner, `size` rows and columns of 0.5 m. Returns transform,
+    RGB (3, y, x) uint8 and the land cover (y, x) uint8, codes of models.classes.LAND_COVER. Raises BadCity when
     the window leaves the city.
     """
     per = int(_PIXEL / PHOTO_METRES)
@@ -124,7 +125,10 @@ def photograph(
     pad = int(_MARGIN / PHOTO_METRES)
     left, top = column * _PIXEL - _MARGIN, (city.shape[0] - row) * _PIXEL + _MARGIN
     grown = (size[0] + 2 * pad, size[1] + 2 * pad)
-    cover = paint(city.plan, city.stock, city.ground, (left, top), PHOTO_METRES, grown, city.sun, city.seed)
+    cover = paint(
+        city.plan, city.stock, city.ground, origin=(left, top), cell=PHOTO_METRES, shape=grown, sun=city.sun,
+        seed=city.seed,
+    )  # fmt: skip
     cut = (slice(pad, -pad), slice(pad, -pad))
     colour = SPECTRA[:, [2, 1, 0]][cover.material[cut]] * cover.bright[cut][..., None]
     colour = np.where(cover.shadow[cut][..., None], colour * SHADE[[2, 1, 0]], colour)

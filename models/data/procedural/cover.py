@@ -78,12 +78,13 @@ def prepare(plan: Plan, buildings: Buildings, rng: np.random.Generator) -> Groun
 
 
 def paint(
-    plan: Plan, buildings: Buildings, ground: Ground, origin: tuple[float, float], cell: float, shape: tuple[int, int],
-    sun: tuple[float, float], seed: int,
+    plan: Plan, buildings: Buildings, ground: Ground, *, origin: tuple[float, float], cell: float,
+    shape: tuple[int, int], sun: tuple[float, float], seed: int,
 ) -> Cover:  # fmt: skip
     """Paint a window so that the same place looks alike at every resolution.
 
-    `origin` is its upper-left corner in the plan's metres, `cell` the pixel's side, `sun` azimuth and elevation, radians.
+    `origin` is its upper-left corner in the plan's metres, `cell` the pixel's side, `sun` azimuth and elevation in
+    radians.
     """
     roofs = _rows(buildings.footprints, origin, cell, shape)
     parcels = _rows(plan.parcels, origin, cell, shape)
@@ -104,7 +105,7 @@ def paint(
 
 
 def cast(tall: NDArray[np.float32], cell: float, sun: tuple[float, float]) -> NDArray[np.bool_]:
-    """Return the shadows (y, x) that roofs of height `tall` cast; `sun` is azimuth from north and elevation, radians."""
+    """Return the shadows (y, x) that roofs cast; `sun` is its azimuth from north and its elevation, radians."""
     steps = np.arange(1, int(_SHADOW_REACH / cell) + 1)
     azimuth, elevation = sun
     rows, cols = np.rint(-np.cos(azimuth) * steps).astype(np.int64), np.rint(np.sin(azimuth) * steps).astype(np.int64)
@@ -179,7 +180,7 @@ def _noise_sample() -> Any:
 
 
 @compiled
-def _paint(
+def _paint(  # noqa: C901, PLR0912, PLR0917 - compiled: one pass over the raster, no keywords
     roofs: Any, parcels: Any, blocks: Any, water: Any, decks: Any, roof: Any, roof_bright: Any,
     paved: Any, treed: Any, paving: Any, canopy: Any, lawn: Any, patch: Any, bright: Any, street: Any,
     wet: int, tar: int, half: float, x0: float, y0: float, cell: float, seed: int, material: Any, factor: Any,
@@ -220,7 +221,9 @@ def _paint(
 
 
 @compiled
-def _cast(tall: Any, skyline: Any, rows: Any, cols: Any, rise: Any, out: Any) -> None:
+def _cast(  # noqa: PLR0917 - compiled code takes no keywords
+    tall: Any, skyline: Any, rows: Any, cols: Any, rise: Any, out: Any
+) -> None:
     for row in range(tall.shape[0]):
         for column in range(tall.shape[1]):
             top = skyline[row // _TILE, column // _TILE]

@@ -20,6 +20,7 @@ Segment = tuple[tuple[float, float], tuple[float, float]]
 _DISTRICT_AREA = 42e4  # m2, on average two thirds of that after the last split
 _MAIN_ROADS = 3
 _MAIN_WIDTH = 20.0
+_SPLINTER = 25.0  # m2
 
 
 @dataclass(slots=True)
@@ -27,7 +28,8 @@ class Plan:
     """Where everything goes; polygons in metres from the lower-left corner of the extent.
 
     `cells` are blocks with half of their streets, they tile the extent; `blocks` are without the streets. `zone` is the
-    class of a block, `district` its district, `land` the area of its cell without the river, m2. `parcels` and `parcel_block` say which ground belongs to which block.
+    class of a block, `district` its district, `land` the area of its cell without the river, m2. `parcels` and
+    `parcel_block` say which ground belongs to which block.
     """
 
     cells: NDArray[np.object_]
@@ -71,7 +73,9 @@ def lay_out(seed: int, width: float, height: float, fragmentation: float, *, riv
             kinds += ["local"] * len(inner)
     flows = random.random() < 0.75 if river is None else river  # noqa: PLR2004 - three in four
     water = _river(width, height, random) if flows else shapely.Polygon()
-    return _parcelled(cells, zone, district, water, mains, streets, kinds, random)
+    return _parcelled(
+        cells, zone, district, water, mains=mains, streets=streets, kinds=kinds, random=random
+    )  # fmt: skip
 
 
 def split(ring: Ring, limit: Callable[[], float], random: Random, cuts: list[Segment], skew: float = 0.0) -> list[Ring]:
@@ -178,7 +182,7 @@ def _river(width: float, height: float, random: Random) -> shapely.Polygon:
 
 
 def _parcelled(
-    cells: list[Ring], zone: list[int], district: list[int], water: shapely.Polygon,
+    cells: list[Ring], zone: list[int], district: list[int], water: shapely.Polygon, *,
     mains: list[Segment], streets: list[Segment], kinds: list[str], random: Random,
 ) -> Plan:  # fmt: skip
     cell_polygons = shapely.polygons([shapely.linearrings(ring) for ring in cells])
@@ -212,6 +216,7 @@ def _cleared(
     pieces, index = shapely.get_parts(shapely.difference(parcels[hit], taken), return_index=True)
     geometry = np.concatenate([parcels[~hit], pieces])
     owner = np.concatenate([owners[~hit], owners[hit][index]])
-    keep = (shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON) & (shapely.area(geometry) > 25)  # noqa: PLR2004 - m2
+    whole = shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON
+    keep = whole & (shapely.area(geometry) > _SPLINTER)
     order = np.argsort(owner[keep], kind="stable")
     return geometry[keep][order], owner[keep][order]

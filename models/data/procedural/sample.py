@@ -84,7 +84,7 @@ def _at(values: NDArray[np.uint16], transform: Affine, metres: int) -> tuple[NDA
         return values, transform
     padded = np.pad(values, ((0, -values.shape[0] % factor), (0, -values.shape[1] % factor)), mode="edge")
     cells = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor)
-    return np.rint(cells.mean(axis=(1, 3))).astype(np.uint16), transform * Affine.scale(factor)
+    return np.rint(cells.mean(axis=(1, 3))).astype(np.uint16), transform @ Affine.scale(factor)
 
 
 def _write(path: Path, values: NDArray[Any], transform: Affine, names: list[str], *, scaled: bool) -> None:

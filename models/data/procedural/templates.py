@@ -9,8 +9,8 @@ Layout = Literal["detached", "rows", "shacks", "slabs", "rings", "halls", "works
 
 # Materials, in the order of models.data.procedural.materials.
 MATERIALS: Final = (
-    "road", "yard", "concrete", "red tile", "dark roof", "metal roof", "gravel roof", "rusty roof", "grass", "dry grass",
-    "green crop", "ripe crop", "broadleaf", "conifer", "bush", "soil", "sand", "water", "rock", "slag",
+    "road", "yard", "concrete", "red tile", "dark roof", "metal roof", "gravel roof", "rusty roof", "grass",
+    "dry grass", "green crop", "ripe crop", "broadleaf", "conifer", "bush", "soil", "sand", "water", "rock", "slag",
 )  # fmt: skip
 CODE: Final = {name: index for index, name in enumerate(MATERIALS)}
 IMPERVIOUS: Final = frozenset({"road", "yard", "concrete", "rock"})
