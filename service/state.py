@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Final
 
 from celery import Celery
 from fastapi import Depends, Request
+from redis import Redis
 
+from jobs.errors import QueueUnavailable
 from jobs.inference import TritonModels
 from jobs.links import LinkSigner
 from jobs.live import LiveJobs, connect
 from jobs.queue import make_app
+from jobs.record import LiveRecord
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
 from jobs.uploads import UploadStore
 
 log = logging.getLogger("cityzones.service")
+
+
+_SPARED_SECONDS: Final = 3.0
+
+
+class SparingLive(LiveJobs):
+    """Live progress that, once Redis has not answered, is not asked again for a moment.
+
+    Every refusal takes its retries; a list of fifty jobs would add them up while Redis is away.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client)
+        self._spared_until = 0.0
+
+    def read(self, job: str) -> LiveRecord | None:
+        """Return the live record; raises QueueUnavailable at once within seconds of the last time it had to."""
+        if time.monotonic() < self._spared_until:
+            msg = "the queue did not answer a moment ago"
+            raise QueueUnavailable(msg)
+        try:
+            return super().read(job)
+        except QueueUnavailable:
+            self._spared_until = time.monotonic() + _SPARED_SECONDS
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +75,7 @@ def open_state(settings: Settings) -> State:
     return State(
         settings=settings,
         storage=storage,
-        jobs=JobStore(storage, LiveJobs(connect(settings.live_url))),
+        jobs=JobStore(storage, SparingLive(connect(settings.live_url))),
         uploads=UploadStore(storage),
         queue=make_app(settings),
         signer=LinkSigner(settings.link_secret.get_secret_value()),

@@ -33,10 +33,11 @@ _DESCRIPTION = (
     summary="Landing page",
     responses={200: {"content": {"text/html": {}}, "description": "Links to everything the service offers."}},
 )
-def landing(parts: Parts, accept: Annotated[str, Header()] = JSON) -> Landing | Response:
+def landing(parts: Parts, response: Response, accept: Annotated[str, Header()] = JSON) -> Landing | Response:
     """Return typed links to everything, as JSON, or as a page where the client prefers HTML."""
     url = parts.settings.public_url
     body = Landing(title="Cityzones", description=_DESCRIPTION, links=_links(url))
+    response.headers["Vary"] = "Accept"
     return HTMLResponse(page(body), headers={"Vary": "Accept"}) if prefers_html(accept) else body
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,14 @@ def test_without_a_queue_the_job_still_exists(down: Api) -> None:
     job = answer.json()["jobID"]
     assert down.store.request(job).process == LCZ
     assert down.get(f"/jobs/{job}").json()["warnings"][0]["code"] == "progress-unknown"
+
+
+def test_a_queue_that_is_away_does_not_hold_up_a_list_of_jobs(down: Api) -> None:
+    for _ in range(20):
+        new_job(down.store)
+    started = time.monotonic()
+    assert len(down.get("/jobs").json()["jobs"]) == 20
+    assert time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize(
