@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -25,46 +26,52 @@ class Settings(BaseSettings):
     s3_public_endpoint: str | None = Field(
         None, description="endpoint written into signed links; as s3_endpoint if empty"
     )
-    s3_region: str = "us-east-1"
-    s3_access_key_id: str | None = None
-    s3_secret_access_key: SecretStr | None = None
+    s3_region: str = Field("us-east-1", description="region of the bucket")
+    s3_access_key_id: str | None = Field(None, description="access key; the machine's own credentials if empty")
+    s3_secret_access_key: SecretStr | None = Field(None, description="the secret that belongs to it")
     storage_timeout: float = Field(60.0, gt=0, description="seconds per storage request")
 
     # Queue and live state.
-    broker_url: str = "redis://127.0.0.1:6379/0"
+    broker_url: str = Field("redis://127.0.0.1:6379/0", description="Celery's broker; redis+socket://… for a socket")
     live_url: str = Field("redis://127.0.0.1:6379/1", description="live progress; only what can be rebuilt")
     task_time_limit: int = Field(3600, gt=0, description="seconds after which a task is ended")
-    visibility_timeout: int = Field(7200, gt=0)
+    visibility_timeout: int = Field(
+        7200, gt=0, description="seconds until a task that was not acknowledged starts again; above the time limit"
+    )
     recover_every: float = Field(60.0, gt=0, description="seconds between looks for jobs the queue has lost")
     recover_after: float = Field(300.0, gt=0, description="seconds without a sign of life before a job counts as lost")
 
     # Inference.
     triton_url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC")
-    triton_timeout: float = Field(120.0, gt=0)
+    triton_timeout: float = Field(120.0, gt=0, description="seconds one tile may take")
 
     # Links, uploads and limits.
     public_url: str = Field("http://127.0.0.1:3000", description="where clients reach the service; starts local links")
     link_secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_hex(32)), description="key of local signed links"
     )
-    link_seconds: int = Field(3600, gt=0)
-    max_upload_bytes: int = Field(2 * 1024**3, gt=0)
+    link_seconds: int = Field(3600, gt=0, description="seconds a link to an output works")
+    max_upload_bytes: int = Field(2 * 1024**3, gt=0, description="bytes an uploaded file may have")
     max_body_bytes: int = Field(8 * 1024**2, gt=0, description="limit of every body that is not an upload")
     max_pixels: int = Field(500_000_000, gt=0, description="pixels an uploaded image may have")
-    max_features: int = Field(2_000_000, gt=0)
+    max_features: int = Field(2_000_000, gt=0, description="features an uploaded vector file may have")
     max_vertices: int = Field(10_000, gt=0, description="vertices an area of interest may have")
 
     # Imagery.
-    stac_url: str = "https://earth-search.aws.element84.com/v1"
+    stac_url: str = Field(
+        "https://earth-search.aws.element84.com/v1", description="the STAC catalogue searched if a request names none"
+    )
     stac_allowed: tuple[str, ...] = Field((), description="further catalogue roots a request may name")
-    stac_timeout: float = Field(30.0, gt=0)
+    stac_timeout: float = Field(30.0, gt=0, description="seconds per request to a catalogue")
 
     # Mapping.
     block_pixels: int = Field(480, gt=0, description=f"side of a block; a multiple of {TILE_PIXELS}")
-    default_model: str = "magnet"
-    weights_cache: Path | None = None
+    default_model: str = Field("magnet", description="the model of a request that names none")
+    weights_cache: Path | None = Field(
+        None, description="where fetched weights lie; ~/.cache/cityzones/weights if empty"
+    )
     scratch: Path | None = Field(None, description="where workers keep copies of uploads while they read them")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what the logs hold")
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
@@ -91,3 +98,25 @@ class Settings(BaseSettings):
     def catalogues(self) -> tuple[str, ...]:
         """Every STAC root a request may name, the default first."""
         return (self.stac_url, *self.stac_allowed)
+
+
+def settings_page() -> str:
+    """Return docs/settings.md: every setting with its default and its meaning, read off the class."""
+    rows = [
+        "# Settings",
+        "",
+        "Environment variables; each stands for a field of `jobs.settings.Settings`. Settings that disagree with each",
+        "other stop the program when it starts. Written by `python -m jobs.settings > docs/settings.md`.",
+        "",
+        "| variable | default | meaning |",
+        "|-|-|-|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "random" if field.default_factory else field.default
+        shown = "" if default is None or default == () else f"`{default}`"
+        rows.append(f"| `CITYZONES_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())

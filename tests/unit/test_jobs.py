@@ -1,6 +1,7 @@
 """Requests, plans, links, settings and ids: the small parts of the contract."""
 
 import time
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
@@ -14,7 +15,7 @@ from jobs.links import LinkSigner
 from jobs.plan import count_blocks, cut_blocks
 from jobs.record import LiveRecord, check_transition
 from jobs.request import OUTPUTS, parse_execute
-from jobs.settings import Settings
+from jobs.settings import Settings, settings_page
 
 UPLOAD = "upl_" + "0" * 26
 MINIMAL = {"inputs": {"imagery": {"uploads": [UPLOAD]}}}
@@ -122,3 +123,9 @@ def test_ended_jobs_do_not_run_again():
     with pytest.raises(WrongTransition):
         check_transition("successful", "running")
     check_transition("successful", "dismissed")
+
+
+def test_settings_page_is_current_and_whole():
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    assert page == settings_page()
+    assert "None |" not in page
