@@ -9,6 +9,7 @@ from typing import Final
 
 import onnx
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ def load_magnet(checkpoint: Path) -> Magnet:
         state = {name: value.float() for name, value in load_file(checkpoint).items()}
         network = Magnet()
         network.load_state_dict(state)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise WeightsUnavailable(f"{checkpoint.name} does not hold MAGNET weights; train or fetch it again") from error
     return network.eval()
 

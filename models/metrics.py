@@ -92,13 +92,13 @@ def built_accuracy(matrix: NDArray[np.int64]) -> float:
 
 
 def scores(matrix: NDArray[np.int64]) -> dict[str, float]:
-    """Return the accuracies a model card tells, rounded to four places."""
+    """Return the accuracies a model card tells, rounded to four places; what cannot be measured is left out."""
     told = {
         "OA": overall_accuracy(matrix), "AA": average_accuracy(matrix), "kappa": kappa(matrix),
         "macro_F1": macro_f1(matrix), "OA_w": weighted_accuracy(matrix), "OA_u": urban_accuracy(matrix),
         "OA_bu": built_accuracy(matrix),
     }  # fmt: skip
-    return {name: round(value, 4) for name, value in told.items()}
+    return {name: round(value, 4) for name, value in told.items() if not np.isnan(value)}
 
 
 def _ratio(part: float, whole: float) -> float:

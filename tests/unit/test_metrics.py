@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from models import metrics
 
 TRUTH = np.array([1, 1, 1, 2, 2, 17, 17, 17, 17, 15, 0])

@@ -8,6 +8,7 @@ import shapely
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from models.morphology import DEFAULT_HEIGHT, HALO_METRES, BadMorphology, morphology
 
 GRID = Affine(10, 0, 500_000, 0, -10, 4_000_000)
