@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,12 @@ from pyproj.exceptions import CRSError
 
 from jobs.errors import BadVector, MissingCrs
 from jobs.inspection.layer import check_columns, check_count, layer_facts
-from jobs.inspection.quiet import quietly
 from jobs.settings import Settings
 
+# No journal is written beside the upload, and only registered tables are looked at.
+_READ_ONLY: Final = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}
+# pyogrio tells every small departure from the standard; a filter of the process, since per call is not thread-safe.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
 _SECONDS: Final = 20.0
 _STEPS: Final = 10_000
 _MAX_LAYERS: Final = 100
@@ -29,6 +33,10 @@ SELECT c.table_name, g.srs_id, m.type, m.sql
 FROM gpkg_contents c JOIN gpkg_geometry_columns g USING (table_name)
 LEFT JOIN sqlite_master m ON lower(m.name) = lower(c.table_name) AND m.type IN ('table', 'view')
 WHERE c.data_type = 'features' ORDER BY c.rowid LIMIT ?
+"""
+_REGISTERS: Final = """
+SELECT lower(name), type FROM sqlite_master
+WHERE lower(name) IN ('gpkg_contents', 'gpkg_geometry_columns', 'gpkg_spatial_ref_sys')
 """
 _GDAL: Final = (
     DataSourceError,
@@ -82,6 +90,7 @@ def read_geopackage(path: Path, columns: list[str] | None, layer: str | None) ->
 def _layers(path: Path, name: str) -> list[_Layer]:
     try:
         with _database(path) as database:
+            _check_registers(database, name)
             rows = database.execute(_LISTED, (_MAX_LAYERS,)).fetchall()
             return [_Layer(t, _count(database, t), int(s)) for t, s in _plain(rows, name)]
     except (sqlite3.Error, ValueError, OverflowError, TypeError) as error:
@@ -96,6 +105,12 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
         database.set_progress_handler(lambda: int(time.monotonic() > deadline), _STEPS)
         database.execute("PRAGMA trusted_schema = OFF")
         yield database
+
+
+def _check_registers(database: sqlite3.Connection, name: str) -> None:
+    found = dict(database.execute(_REGISTERS).fetchall())
+    if found != dict.fromkeys(("gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys"), "table"):
+        raise BadVector(f"{name} lacks the tables of a GeoPackage: export it again")
 
 
 def _plain(rows: list[tuple[Any, ...]], name: str) -> list[tuple[str, int]]:
@@ -115,19 +130,17 @@ def _count(database: sqlite3.Connection, table: str) -> int:
 
 def _fields(path: Path, layer: str) -> list[str]:
     try:
-        return [str(f) for f in pyogrio.read_info(path.absolute(), layer=layer)["fields"]]
+        return [str(f) for f in pyogrio.read_info(path.absolute(), layer=layer, **_READ_ONLY)["fields"]]
     except _GDAL as error:
         raise BadVector("the GeoPackage is damaged: export it again") from error
 
 
 def _read(path: Path, layer: str, columns: list[str] | None, name: str) -> geopandas.GeoDataFrame:
     try:
-        with quietly(RuntimeWarning):
-            info = pyogrio.read_info(path.absolute(), layer=layer)
+        info = pyogrio.read_info(path.absolute(), layer=layer, **_READ_ONLY)
         if info["driver"] != "GPKG":
             raise BadVector(f"{name} is not a GeoPackage inside: export it again")
-        with quietly(RuntimeWarning):
-            frame = pyogrio.read_dataframe(path.absolute(), layer=layer, columns=columns)
+        frame = pyogrio.read_dataframe(path.absolute(), layer=layer, columns=columns, **_READ_ONLY)
     except _GDAL as error:
         raise BadVector(f"{name}: layer {layer!r} cannot be read; it is damaged, export it again") from error
     if not isinstance(frame, geopandas.GeoDataFrame):

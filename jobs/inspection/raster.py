@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,6 @@ from rasterio.io import DatasetReader
 
 from jobs.errors import BadImage, MissingCrs, UploadTooLarge
 from jobs.inspection.facts import crs_name, lonlat_bounds
-from jobs.inspection.quiet import quietly
 from jobs.settings import Settings
 
 DRIVERS: Final = ("GTiff", "JP2OpenJPEG")
@@ -35,6 +35,8 @@ LOCAL_ENV: Final[dict[str, Any]] = {
     "GDAL_CACHEMAX": 128 * 1024**2,
     "GDAL_NUM_THREADS": "1",
 }
+# A filter for the whole process: switching it per call is not safe in threads, and the client is told anyway.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 MAX_BANDS: Final = 64
 _MAX_BLOCK_BYTES: Final = 512 * 1024**2
 # Deflate shrinks at best 1032 times, LZW not much more; a larger file shrunk further holds nothing worth mapping.
@@ -54,7 +56,6 @@ def safe_raster(path: Path) -> Iterator[DatasetReader]:
     try:
         with (
             rasterio.Env(**LOCAL_ENV),
-            quietly(NotGeoreferencedWarning),
             DatasetReader(str(path.absolute()), driver=list(DRIVERS), sharing=False) as dataset,
         ):
             yield dataset

@@ -23,12 +23,28 @@ CARD = card_of("so2sat-resnet20")
 LEFT, TOP = 600_000.0, 5_300_000.0
 
 
-def write(path: Path, data: np.ndarray, *, left: float = LEFT, top: float = TOP, pixel: float = 10.0,
-          crs: str | None = "EPSG:32632", names: tuple[str, ...] | None = None, **options: Any) -> Path:  # fmt: skip
+def write(
+    path: Path,
+    data: np.ndarray,
+    *,
+    left: float = LEFT,
+    top: float = TOP,
+    pixel: float = 10.0,
+    crs: str | None = "EPSG:32632",
+    names: tuple[str, ...] | None = None,
+    **options: Any,
+) -> Path:
     """Write (band, y, x) as a GeoTIFF."""
     transform = options.pop("transform", from_origin(left, top, pixel, pixel))
-    profile = {"driver": "GTiff", "count": data.shape[0], "height": data.shape[1], "width": data.shape[2],
-               "dtype": data.dtype, "crs": crs, "transform": transform} | options  # fmt: skip
+    profile = {
+        "driver": "GTiff",
+        "count": data.shape[0],
+        "height": data.shape[1],
+        "width": data.shape[2],
+        "dtype": data.dtype,
+        "crs": crs,
+        "transform": transform,
+    } | options
     with rasterio.open(path, "w", **profile) as dataset:
         dataset.write(data)
         for index, name in enumerate(names or (), 1):
