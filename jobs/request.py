@@ -61,16 +61,21 @@ class Imagery(_Strict):
 
 
 class Buildings(_Strict):
-    """Footprints with heights in metres."""
+    """Footprints with heights in metres; `layer` names the layer of a file that has several."""
 
     upload: UploadId
+    layer: Text | None = None
     height_field: Text = "height"
 
 
 class Parcels(_Strict):
-    """Polygons that are mapped as units: uploaded before, or inline as GeoJSON features in longitude/latitude."""
+    """Polygons that are mapped as units: uploaded before, or inline as GeoJSON features in longitude/latitude.
+
+    `layer` names the layer of an uploaded file that has several.
+    """
 
     upload: UploadId | None = None
+    layer: Text | None = None
     features: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)] | None = None
     id_field: Text | None = None
 
@@ -78,6 +83,9 @@ class Parcels(_Strict):
     def _one_source(self) -> Parcels:
         if (self.upload is None) == (self.features is None):
             msg = "give exactly one of upload and features"
+            raise ValueError(msg)
+        if self.features is not None and self.layer is not None:
+            msg = "inline features have no layers"
             raise ValueError(msg)
         return self
 

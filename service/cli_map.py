@@ -68,7 +68,9 @@ def map_area(
     max_cloud: Annotated[float, typer.Option(min=0, max=100, help="Percent of cloud a scene may have.")] = 20,
     parcels: Annotated[Path | None, _file("Polygons mapped as units: GeoPackage, GeoJSON, GeoParquet.")] = None,
     parcel_id: Annotated[str | None, typer.Option(help="Field that names the parcels.")] = None,
+    parcel_layer: Annotated[str | None, typer.Option(help="Layer of a file of parcels that has several.")] = None,
     buildings: Annotated[Path | None, _file("Footprints with heights, as --parcels.")] = None,
+    building_layer: Annotated[str | None, typer.Option(help="Layer of a file of buildings that has several.")] = None,
     height_field: Annotated[str, typer.Option(help="Field with the buildings' heights in metres.")] = "height",
     units: Annotated[str, typer.Option(help="auto, pixel, scene or parcel.")] = "auto",
     model: Annotated[
@@ -95,9 +97,11 @@ def map_area(
         else:
             inputs["imagery"] = {"stac": _present(stac)}
         if parcels:
-            inputs["parcels"] = _present({"upload": _upload(client, parcels), "id_field": parcel_id})
+            told = {"upload": _upload(client, parcels), "id_field": parcel_id, "layer": parcel_layer}
+            inputs["parcels"] = _present(told)
         if buildings:
-            inputs["buildings"] = {"upload": _upload(client, buildings), "height_field": height_field}
+            told = {"upload": _upload(client, buildings), "height_field": height_field, "layer": building_layer}
+            inputs["buildings"] = _present(told)
         _run(client, process, {"inputs": inputs}, out, outcome)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.cards import card_of
-from models.weights import fetch
+from models.weights import fetch as fetch_weights
+from service.client import Client
 from service.stack.embedded import EmbeddedStack
 from service.stack.files import FileServer
 from service.stack.sample import make_sample
+from tests.journeys import everything, fetch, finish
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,7 +51,7 @@ def weights_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("weights")
     mirror = ROOT.parent / "shared" / "data" / "weights_so2sat"
     if mirror.is_dir():
-        fetch(card_of("so2sat-resnet20"), cache=cache, mirror=mirror)
+        fetch_weights(card_of("so2sat-resnet20"), cache=cache, mirror=mirror)
     return cache
 
 
@@ -62,3 +65,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory, catalogue: str, weights_cach
     }
     with EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def client(stack: EmbeddedStack) -> Iterator[Client]:
+    """A client of the running stack."""
+    with Client(stack.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def finished(
+    client: Client, sample: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """One finished job with everything, and its outputs: STAC imagery, buildings, parcels, more than one block."""
+    status = finish(client, everything(client, sample))
+    assert status["status"] == "successful", status
+    return status, fetch(client, status["jobID"], tmp_path_factory.mktemp("outputs"))

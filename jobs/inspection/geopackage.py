@@ -74,9 +74,7 @@ def read_geopackage(path: Path, columns: list[str] | None, layer: str | None) ->
     """Read one layer; without `layer` the file must hold exactly one."""
     layers = [v.name for v in _layers(path, "the file")]
     if layer is None and len(layers) > 1:
-        raise BadVector(
-            f"the GeoPackage holds {len(layers)} layers ({', '.join(layers[:10])}): send one with one layer"
-        )
+        raise BadVector(f"the GeoPackage holds {len(layers)} layers ({', '.join(layers[:10])}): name one as layer")
     if layer is not None and layer not in layers:
         raise BadVector(f"the GeoPackage has no layer {layer!r}; its layers: {', '.join(layers[:10])}")
     chosen = layer or layers[0]

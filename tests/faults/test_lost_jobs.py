@@ -1,6 +1,5 @@
 """Faults: a flushed Redis, killed workers, a killed model server, and a killed stack lose no job and leave nothing."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,18 +13,13 @@ import pytest
 import redis
 
 from service.client import Client
+from tests.journeys import PROCESS, stac_inputs
 
-PROCESS = "local-climate-zones"
 CITYZONES = str(Path(sys.executable).with_name("cityzones"))
 
 
 def submit(client: Client, sample: Path) -> str:
-    inputs = {
-        "aoi": json.loads((sample / "aoi.geojson").read_text()),
-        "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": "2000-01-01/2100-01-01"}},
-        "outputs": ["map"],
-    }
-    return client.submit(PROCESS, {"inputs": inputs})["jobID"]
+    return client.submit(PROCESS, {"inputs": stac_inputs(sample) | {"outputs": ["map"]}})["jobID"]
 
 
 def wait(client: Client, job: str, *, seconds: float = 90) -> dict:
@@ -36,12 +30,6 @@ def wait(client: Client, job: str, *, seconds: float = 90) -> dict:
             return status
         time.sleep(0.3)
     return client.status(job)
-
-
-@pytest.fixture
-def client(stack):
-    with Client(stack.url) as client:
-        yield client
 
 
 def recover(stack) -> subprocess.CompletedProcess:

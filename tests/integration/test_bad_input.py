@@ -9,16 +9,9 @@ import pytest
 import rasterio
 from shapely.geometry import box, mapping
 
-from service.client import Client
-from tests.integration.test_main_job import finish, stac_inputs
+from tests.journeys import finish, stac_inputs
 
 EXECUTE = "/processes/local-climate-zones/execution"
-
-
-@pytest.fixture(scope="module")
-def client(stack):
-    with Client(stack.url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,61 +4,18 @@ import io
 import json
 import time
 import zipfile
-from pathlib import Path
 
 import geopandas as gpd
 import httpx
 import numpy as np
 import pystac
-import pytest
 import rasterio
 from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
 from jobs.request import DEFAULT_OUTPUTS
-from service.client import Client
 from service.stack.sample import overall_accuracy, unusable
-
-PROCESS = "local-climate-zones"
-DATES = "2000-01-01/2100-01-01"
-
-
-def stac_inputs(sample: Path) -> dict:
-    return {
-        "aoi": json.loads((sample / "aoi.geojson").read_text()),
-        "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": DATES}},
-    }
-
-
-def finish(client: Client, inputs: dict, **more) -> dict:
-    """Submit and follow a job to its end, which comes within two minutes."""
-    job = client.submit(PROCESS, {"inputs": inputs, **more})["jobID"]
-    limit = time.monotonic() + 120
-    for status in client.watch(job):
-        assert time.monotonic() < limit, status
-    return status
-
-
-def fetch(client: Client, job: str, folder: Path) -> dict[str, Path]:
-    links = client.results(job)
-    return {name: client.download(link, folder / link["filename"]) for name, link in links.items()}
-
-
-@pytest.fixture(scope="module")
-def client(stack):
-    with Client(stack.url) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def finished(client, sample, tmp_path_factory):
-    """One job with everything: STAC imagery, buildings, parcels, more than one block."""
-    inputs = stac_inputs(sample)
-    inputs["parcels"] = {"upload": client.upload(sample / "parcels.gpkg")["upload"], "id_field": "parcel_id"}
-    inputs["buildings"] = {"upload": client.upload(sample / "buildings.gpkg")["upload"]}
-    status = finish(client, inputs)
-    assert status["status"] == "successful", status
-    return status, fetch(client, status["jobID"], tmp_path_factory.mktemp("outputs"))
+from tests.journeys import PROCESS, fetch, finish, stac_inputs
 
 
 def test_job_fans_out_and_ends_at_a_hundred_percent(finished):

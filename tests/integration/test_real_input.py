@@ -7,20 +7,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from service.client import Client
-from tests.integration.test_main_job import fetch, finish
+from tests.journeys import fetch, finish
 
 pytestmark = pytest.mark.real_data
 
 EUROSAT_BANDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A"]
 NEEDED = ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
 LOW_PLANTS, WATER, SPARSE = 14, 17, 9
-
-
-@pytest.fixture(scope="module")
-def client(stack):
-    with Client(stack.url) as client:
-        yield client
 
 
 def shares(path) -> dict[int, float]:
@@ -73,19 +66,17 @@ def test_major_tom_surface_reflectance_runs_and_warns(client, shared_data, tmp_p
 
 def test_prague_plots_come_back_whole(client, shared_data, tmp_path):
     """All 407 cadastral plots, over an invented image that covers them."""
-    plots = gpd.read_file(shared_data / "prague_bubenec_plots" / "bubenec.gpkg", layer="plots").reset_index(names="row")
-    path = tmp_path / "plots.gpkg"
-    plots[["row", "geometry"]].to_file(path, layer="plots", driver="GPKG")
+    source = shared_data / "prague_bubenec_plots" / "bubenec.gpkg"
+    plots = gpd.read_file(source, layer="plots").set_index("ID")
     image = invented_image(plots, tmp_path / "image.tif")
-    parcels = {"upload": client.upload(path)["upload"], "id_field": "row"}
+    parcels = {"upload": client.upload(source)["upload"], "layer": "plots", "id_field": "ID"}
     imagery = {"uploads": [client.upload(image)["upload"]]}
     _, outputs = mapped(client, imagery, tmp_path / "out", parcels=parcels)
     table = gpd.read_parquet(outputs["parcels"])
     assert len(table) == 407
-    assert set(table.parcel_id) == {str(row) for row in plots.row}
+    assert set(table.parcel_id) == set(plots.index)
     back = table.set_index("parcel_id").to_crs(plots.crs).geometry.area
-    asked = plots.set_index(plots.row.astype(str)).geometry.area
-    assert np.abs(back / asked.reindex(back.index) - 1).median() < 1e-3
+    assert np.abs(back / plots.geometry.area.reindex(back.index) - 1).median() < 1e-3
 
 
 def invented_image(plots, path):

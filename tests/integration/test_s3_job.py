@@ -6,7 +6,7 @@ import pytest
 from service.client import Client
 from service.stack.embedded import EmbeddedStack
 from service.stack.sample import unusable
-from tests.integration.test_main_job import fetch, finish, stac_inputs
+from tests.journeys import everything, fetch, finish, stac_inputs
 from tests.servers.swift import SwiftServer
 
 BUCKET = "maps"
@@ -33,10 +33,7 @@ def client(s3, catalogue, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def job(client, sample):
-    inputs = stac_inputs(sample)
-    inputs["parcels"] = {"upload": client.upload(sample / "parcels.gpkg")["upload"], "id_field": "parcel_id"}
-    inputs["buildings"] = {"upload": client.upload(sample / "buildings.gpkg")["upload"]}
-    status = finish(client, inputs)
+    status = finish(client, everything(client, sample))
     assert status["status"] == "successful", status
     return status["jobID"]
 

@@ -15,6 +15,7 @@ from rasterio.io import DatasetReader
 from scipy import ndimage
 
 from models.cards import Card
+from worker.imagery.filling import MARGIN, mirrored
 from worker.imagery.plan import FileRead, ImageryPlan, Layer, Stack
 from worker.imagery.sampling import Floats, Lattice, Mask, Source, sample
 
@@ -30,7 +31,7 @@ _DISC: Final = np.hypot(*np.mgrid[-DILATION : DILATION + 1, -DILATION : DILATION
 class BlockImage:
     """A window of the job's image: reflectance (band, y, x) float32, and where it is valid (y, x).
 
-    Pixels that are not valid hold the card's median reflectance of each band, or 0 where the card has none.
+    Pixels that are not valid hold what `worker.imagery.filling` puts there.
     """
 
     reflectance: NDArray[np.float32]
@@ -50,18 +51,24 @@ class Imagery:
         """Return the image of a window in pixels of the grid.
 
         A pixel's value is the same in every window that holds it. Beyond the grid real pixels are read where the
-        imagery has them. Raises BadImage or ImageryUnavailable.
+        imagery has them; where not, the image is mirrored, for which a wider window is read. Raises BadImage or
+        ImageryUnavailable.
         """
         if height <= 0 or width <= 0:
             msg = f"a window needs pixels, not {height} x {width}"
             raise ValueError(msg)
         lattice = Lattice(self._plan.pixel_grid, row, column, height, width)
+        values, valid = self._image(lattice)
+        if not valid.all():
+            wide = lattice.part(-MARGIN, -MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
+            values = mirrored(*self._image(wide), self._fill)[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+        return BlockImage(np.ascontiguousarray(values, np.float32), valid)
+
+    def _image(self, lattice: Lattice) -> tuple[Floats, Mask]:
         with ThreadPoolExecutor(self._threads) as pool:
             reading = [[pool.submit(self._layer, layer, lattice) for layer in s.layers] for s in self._plan.stacks]
             stacks = [_first_valid([r.result() for r in layers]) for layers in reading]
-        values, valid = _median(stacks)
-        filled = np.where(valid, values, self._fill[:, None, None]).astype(np.float32)
-        return BlockImage(np.ascontiguousarray(filled), valid)
+        return _median(stacks)
 
     def _layer(self, layer: Layer, lattice: Lattice) -> tuple[Floats, Mask]:
         """Return a layer's reflectance (band, y, x) and where all its bands are valid and not clouded (y, x)."""

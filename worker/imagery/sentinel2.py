@@ -32,6 +32,8 @@ from worker.imagery.sampling import Mask
 MOST_STACKS: Final = 3
 _CANDIDATES: Final = 12
 _PARALLEL: Final = 8
+_COPERNICUS: Final = "Contains modified Copernicus Sentinel data"
+_LONGEST_CREDIT: Final = 200
 # What a further clear look at a pixel is worth, after none, one and two.
 _WORTH: Final = np.array([1.0, 0.3, 0.1, 0.0])
 
@@ -213,8 +215,21 @@ def _provenance(wanted: StacSearch, found: catalogue.Found, days: Sequence[_Day]
 
 
 def _attribution(days: Sequence[_Day]) -> str:
-    years = ", ".join(sorted({d.date[:4] for d in days}))
-    return f"Contains modified Copernicus Sentinel data {years}"
+    """Return whom to name: what the items ask for, else Copernicus where they are Sentinel-2's, else the collection."""
+    told = {_credit(day.date[:4], usable.item) for day in days for usable in day.items}
+    years = sorted(year for year, credit in told if credit == _COPERNICUS)
+    others = sorted({credit for _, credit in told if credit != _COPERNICUS})
+    return "; ".join([f"{_COPERNICUS} {', '.join(years)}", *others] if years else others)
+
+
+def _credit(year: str, item: pystac.Item) -> tuple[str, str]:
+    asked = item.properties.get("attribution")
+    if isinstance(asked, str) and asked:
+        return year, asked[:_LONGEST_CREDIT]
+    names = (item.properties.get("platform"), item.properties.get("constellation"))
+    known = [str(name).lower() for name in names if name] or [str(item.collection_id).lower()]
+    ours = any(name.startswith("sentinel-2") for name in known)
+    return year, _COPERNICUS if ours else f"Imagery: {item.collection_id or item.id}"
 
 
 def _warnings(days: Sequence[_Day], decided: dict[str, Radiometry], coverage: float) -> list[Warned]:

@@ -51,7 +51,7 @@ def load_parcels(  # noqa: PLR0917 - where to look goes with what to look for
     """
     field = wanted.id_field
     if wanted.upload is not None:
-        frame = _read_upload(wanted.upload, field, "/inputs/parcels", uploads, settings, scratch)
+        frame = _read_upload((wanted.upload, wanted.layer), field, "/inputs/parcels", uploads, settings, scratch)
     else:
         frame = _read_features(wanted.features or [], field)
     warnings: list[Warned] = []
@@ -75,7 +75,7 @@ def load_buildings(  # noqa: PLR0917 - where to look goes with what to look for
     warning, not an error. Raises BadVector naming the numeric fields there are if `height_field` is not one of them.
     """
     field = wanted.height_field
-    frame = _read_upload(wanted.upload, field, "/inputs/buildings", uploads, settings, scratch)
+    frame = _read_upload((wanted.upload, wanted.layer), field, "/inputs/buildings", uploads, settings, scratch)
     warnings: list[Warned] = []
     frame["height"] = _heights(frame, field, warnings)
     frame = _usable(frame[["height", "geometry"]], grid, "buildings", warnings)
@@ -89,16 +89,18 @@ def load_buildings(  # noqa: PLR0917 - where to look goes with what to look for
 
 
 def _read_upload(  # noqa: PLR0917 - where to look goes with what to look for
-    upload: str, field: str | None, pointer: str, uploads: UploadStore, settings: Settings, scratch: Path
-) -> gpd.GeoDataFrame:
+    source: tuple[str, str | None], field: str | None, pointer: str,
+    uploads: UploadStore, settings: Settings, scratch: Path,
+) -> gpd.GeoDataFrame:  # fmt: skip
+    upload, layer = source
     record = uploads.read(upload)
     if record.kind != "vector":
         detail = f"upload {upload} is an image: name an upload of polygons"
         raise BadVector(detail, faults=[Fault(f"{pointer}/upload", detail)])
     path = uploads.local(upload, scratch)
-    if field and field not in record.facts.get("fields", [field]):
+    if field and layer is None and field not in record.facts.get("fields", [field]):
         raise _no_field(read_vector(path), field, pointer)
-    frame = read_vector(path, columns=[field] if field else [])
+    frame = read_vector(path, columns=[field] if field else [], layer=layer)
     if frame.crs is None:
         raise MissingCrs(f"upload {upload} does not say which coordinate reference system it is in: add it")
     if len(frame) > settings.max_features:

@@ -68,7 +68,8 @@ def _item(city: City) -> pystac.Item:
     outline = gpd.GeoSeries([shapely.box(left, top - rows * 10, left + cols * 10, top)], crs=CRS)
     footprint = shapely.set_precision(outline.to_crs("EPSG:4326").iloc[0], 1e-6)
     properties = {
-        "title": city.name, "notice": NOTICE, "created": "2024-07-01T00:00:00Z", "gsd": 10, "eo:cloud_cover": 0.0,
+        "title": city.name, "attribution": f"{city.name}: {NOTICE}", "created": "2024-07-01T00:00:00Z", "gsd": 10,
+        "eo:cloud_cover": 0.0,
         "eo:snow_cover": 0.0, "proj:code": CRS, "platform": "procedural", "constellation": "procedural",
         "s2:processing_baseline": "05.10", "view:sun_azimuth": round(float(np.degrees(city.sun[0])), 2),
         "view:sun_elevation": round(float(np.degrees(city.sun[1])), 2),
