@@ -10,7 +10,7 @@ from models.cards import Card, read_card
 from models.data.procedural import BANDS
 
 _CARD: Final = """\
-# Written by `python -m models.export`, from the report of the training run.
+# Written by `python -m models.export`, from the report of a training run of {seconds} s on {threads} CPU threads.
 id = "magnet"
 version = "1.0.0"
 product = "local-climate-zones"
@@ -62,7 +62,7 @@ def write_card(report: Path, card: Path) -> Card:
         f"python -m models.training --out DIR --seed {run['seed']} --steps {run['steps']} --threads {run['threads']}"
     )
     text = _CARD.format(
-        cities=run["cities"], side=run["side"], first=1001, last=1000 + run["cities"], command=command,
+        seconds=told["seconds"], threads=run["threads"], cities=run["cities"], side=run["side"], first=1001, last=1000 + run["cities"], command=command,
         bands=json.dumps(list(BANDS)), median=told["domain"]["median"], iqr=told["domain"]["iqr"],
     )  # fmt: skip
     card.write_text(text + "".join(_row(row) for row in told["accuracy"]), encoding="utf-8")
