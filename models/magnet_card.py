@@ -62,7 +62,8 @@ def write_card(report: Path, card: Path) -> Card:
         f"python -m models.training --out DIR --seed {run['seed']} --steps {run['steps']} --threads {run['threads']}"
     )
     text = _CARD.format(
-        seconds=told["seconds"], threads=run["threads"], cities=run["cities"], side=run["side"], first=1001, last=1000 + run["cities"], command=command,
+        seconds=told["seconds"], threads=run["threads"],
+        cities=run["cities"], side=run["side"], first=1001, last=1000 + run["cities"], command=command,
         bands=json.dumps(list(BANDS)), median=told["domain"]["median"], iqr=told["domain"]["iqr"],
     )  # fmt: skip
     card.write_text(text + "".join(_row(row) for row in told["accuracy"]), encoding="utf-8")
