@@ -52,9 +52,11 @@ class JobStore:
             raise UnknownJob(msg)
         return found
 
-    def write_plan(self, plan: Plan) -> None:
-        """Write plan.json; the same request and catalogue give the same bytes, a second writer changes nothing."""
+    def freeze_plan(self, plan: Plan) -> Plan:
+        """Write plan.json unless there is one, and return the one that holds: of two planners the first wins."""
         self.storage.create(_key(plan.job, "plan.json"), _json(plan))
+        frozen = self.plan(plan.job)
+        return plan if frozen is None else frozen
 
     def plan(self, job: str) -> Plan | None:
         """Return the plan, or None before planning ended."""

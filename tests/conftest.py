@@ -34,8 +34,8 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of a small procedural city, 2.4 x 1.9 km: imagery, catalogue, buildings, parcels, truth."""
-    return make_sample(tmp_path_factory.mktemp("sample"), width=2400, height=1900)
+    """The files of a small procedural city, 3.4 x 2.9 km: imagery, catalogue, buildings, parcels, truth."""
+    return make_sample(tmp_path_factory.mktemp("sample"), width=3400, height=2900)
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,12 @@ from service.stack.triton import EmbeddedTriton
 from service.stack.valkey import EmbeddedValkey
 
 START_TIMEOUT: Final = 90.0
-QUIET: Final = {
+# Blocks run side by side: within one, more threads would only get in each other's way.
+CALM: Final = {
     "BENTOML_DO_NOT_TRACK": "True",
     "OTEL_SDK_DISABLED": "true",
     "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -115,7 +117,7 @@ class EmbeddedStack:
             "CITYZONES_LINK_SECRET": _secret(self.folder / "link-secret"),
         }
         fixed = {"CITYZONES_BROKER_URL": broker, "CITYZONES_LIVE_URL": live, "CITYZONES_TRITON_URL": triton}
-        return chosen | dict(os.environ) | fixed | QUIET | self._overrides
+        return chosen | dict(os.environ) | fixed | CALM | self._overrides
 
     def _launch(self, name: str, command: list[str], *, grace: float) -> GuardedProcess:
         process = GuardedProcess(

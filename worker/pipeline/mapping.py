@@ -17,7 +17,7 @@ import shapely
 from jobs.area import Grid
 from jobs.plan import Block, Plan
 from models.cards import Card, card_of
-from models.morphology import CHANNELS, HALO_PIXELS, morphology
+from models.morphology import CHANNELS, HALO_METRES, morphology
 from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window, padded_window
@@ -83,13 +83,14 @@ def _morphology(job: _Job, window: PaddedWindow) -> Image:
     if not job.plan.has_buildings:
         return np.zeros((len(CHANNELS), window.height, window.width), np.float32)
     frame = read_frame(job.context, f"jobs/{job.plan.job}/buildings.parquet")
-    halo = HALO_PIXELS
-    size = window.height + 2 * halo, window.width + 2 * halo
-    grid = job.plan.pixel_grid.window(window.row - halo, window.column - halo, *size)
-    near = frame.iloc[np.sort(frame.sindex.query(shapely.box(*grid.bounds), predicate="intersects"))]
+    grid = job.plan.pixel_grid.window(window.row, window.column, window.height, window.width)
+    around = shapely.box(*grid.bounds).buffer(HALO_METRES, join_style="mitre")
+    near = frame.iloc[np.sort(frame.sindex.query(around, predicate="intersects"))]
     covered = _covered(grid, frame.total_bounds)
-    channels = morphology(near.geometry.to_numpy(), near["height"].to_numpy(), grid.transform, grid.shape, covered)
-    return channels[:, halo:-halo, halo:-halo]
+    channels: Image = morphology(
+        near.geometry.to_numpy(), near["height"].to_numpy(), grid.transform, grid.shape, covered
+    )
+    return channels
 
 
 def _covered(grid: Grid, bounds: Any) -> Mask:

@@ -38,8 +38,7 @@ def make_plan(context: Context, job: str) -> Plan:
     context.live.update(job, phase="choosing imagery")
     plan = _plan(context, request, execute)
     probabilities.create(context.storage, plan, card_of(plan.model))
-    context.store.write_plan(plan)
-    return plan
+    return context.store.freeze_plan(plan)
 
 
 def _plan(context: Context, request: RequestRecord, execute: Execute) -> Plan:
