@@ -26,7 +26,15 @@ class FileServer:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         app = Starlette(routes=[Mount("/", StaticFiles(directory=folder))])
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off", access_log=False)
+        config = uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            log_level="error",
+            lifespan="off",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="file-server", daemon=True)
 
