@@ -44,6 +44,7 @@ def submit(process: str, body: bytes, state: State) -> JobRecord:
     _check_area(execute, card, state)
     _check_catalogue(execute, state)
     _check_uploads(execute, state)
+    state.triton.check_served(card)
     job = state.jobs.create(process, execute).job
     try:
         enqueue(state.queue, PLAN, job)

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from models.errors import CityzonesError
-from service.stack.embedded import EmbeddedStack
+from service.stack.embedded import EmbeddedStack, told
 
 console = Console(stderr=True)
 
@@ -35,22 +35,20 @@ def up(
     workers: Annotated[int | None, typer.Option(help="Celery worker processes; the cores if absent.")] = None,
 ) -> None:
     """Start Valkey, Triton, a worker and the service, print the URL, and keep them running until Ctrl-C."""
-    with _ended_by_signals() as ended, _told_plainly():
-        with console.status("starting Valkey, Triton, a worker and the service …"):
-            stack = EmbeddedStack(folder, port=port, workers=workers).__enter__()
-        with stack:
-            typer.echo(stack.url)
-            console.print(f"Cityzones is up at [bold]{stack.url}[/] - logs in {stack.logs} - Ctrl-C stops it")
-            while not ended.wait(2.0):
-                failure = stack.failed()
-                if failure:
-                    console.print(failure, style="red", markup=False)
-                    raise typer.Exit(1)
+    stack = EmbeddedStack(folder, port=port, workers=workers)
+    with _ended_by_signals() as ended, _told_plainly(), told(stack, console):
+        typer.echo(stack.url)
+        console.print(f"Cityzones is up at [bold]{stack.url}[/] - logs in {stack.logs} - Ctrl-C stops it")
+        while not ended.wait(2.0):
+            failure = stack.failed()
+            if failure:
+                console.print(failure, style="red", markup=False)
+                raise typer.Exit(1)
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder the finished outputs are downloaded into.")] = Path("demo-output"),
-    folder: Folder = Path(".cityzones"),
+    folder: Folder = Path(".cityzones/demo"),
 ) -> None:
     """Map the procedural sample city with everything for real, and check the map against the city's truth."""
     from service.stack.demo import run_demo  # noqa: PLC0415 - geopandas and friends only where they are needed

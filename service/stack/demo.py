@@ -13,7 +13,7 @@ from rich.table import Table
 
 from service.cli_map import PROCESS, follow
 from service.client import Client
-from service.stack.embedded import EmbeddedStack
+from service.stack.embedded import EmbeddedStack, told
 from service.stack.files import FileServer
 from service.stack.sample import make_sample, overall_accuracy, unusable
 
@@ -47,9 +47,7 @@ def run_demo(folder: Path, out: Path, console: Console) -> Report:
     with FileServer(sample) as files:
         # Small blocks show the fan-out: this city would fit into two.
         overrides = {"CITYZONES_STAC_URL": f"{files.url}/catalog.json", "CITYZONES_BLOCK_PIXELS": "240"}
-        with console.status("starting Valkey, Triton, a worker and the service …"):
-            stack = EmbeddedStack(folder, overrides=overrides).__enter__()
-        with stack, Client(stack.url) as client:
+        with told(EmbeddedStack(folder, overrides=overrides), console) as stack, Client(stack.url) as client:
             console.print(f"the service answers at {stack.url}")
             report = _map(client, sample, out)
     if report.status == "successful":

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
 from celery import Celery
+from rich.console import Console
 
 from jobs.queue import QUEUES, make_app
 from jobs.settings import Settings
 from models.cards import cards
 from models.serving import build_repository
-from service.stack.process import GuardedProcess, free_port
+from service.stack.process import GuardedProcess, StackFailed, free_port
 from service.stack.triton import EmbeddedTriton
 from service.stack.valkey import EmbeddedValkey
 
@@ -73,6 +75,9 @@ class EmbeddedStack:
         return self.folder / "logs"
 
     def __enter__(self) -> Self:
+        if self.service is not None:
+            msg = "this stack has been started before; make another one"
+            raise StackFailed(msg)
         try:
             self._start()
         except BaseException:
@@ -95,6 +100,7 @@ class EmbeddedStack:
         return None
 
     def _start(self) -> None:
+        self._stack.enter_context(_alone_in(self.folder))
         valkey = self._stack.enter_context(EmbeddedValkey(data=self.folder / "valkey", logs=self.logs))
         repository = self.folder / "models"
         served = build_repository(repository, cards().values(), cache=self._cache())
@@ -148,6 +154,19 @@ class EmbeddedStack:
         return bool(app.control.ping(timeout=0.5))
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder for one stack: two queues writing one file would spoil it. Raises StackFailed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"a stack is running in {folder} already; stop it, or choose another folder with --folder"
+            raise StackFailed(msg) from error
+        yield
+
+
 def _secret(path: Path) -> str:
     """Return the folder's own key for links, made once, so that links survive a restart."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,3 +174,12 @@ def _secret(path: Path) -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32))
     return path.read_text()
+
+
+@contextmanager
+def told(stack: EmbeddedStack, console: Console) -> Iterator[EmbeddedStack]:
+    """Start a stack under a spinner that says so; it ends with the block."""
+    with ExitStack() as exits:
+        with console.status("starting Valkey, Triton, a worker and the service …"):
+            exits.enter_context(stack)
+        yield stack

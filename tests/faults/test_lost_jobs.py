@@ -69,6 +69,8 @@ def test_stack_ends_with_its_command_and_leaves_no_process(tmp_path, number):
     up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
     url = up.stdout.readline().strip()
     assert httpx.get(f"{url}/readyz", timeout=10).is_success
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (second.returncode, "already" in second.stderr) == (1, True)
     family = psutil.Process(up.pid).children(recursive=True)
     assert len(family) >= 8
     up.send_signal(number)

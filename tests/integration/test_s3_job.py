@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from service.client import Client
+from service.client import Client, Refused
 from service.stack.embedded import EmbeddedStack
 from service.stack.sample import unusable
-from tests.journeys import everything, fetch, finish, stac_inputs
+from tests.journeys import PROCESS, everything, fetch, finish, stac_inputs
 from tests.servers.swift import SwiftServer
 
 BUCKET = "maps"
@@ -26,6 +26,7 @@ def client(s3, catalogue, tmp_path_factory):
         "CITYZONES_STAC_URL": catalogue,
         "CITYZONES_BLOCK_PIXELS": "240",
         "CITYZONES_LINK_SECONDS": "60",
+        "CITYZONES_WEIGHTS_CACHE": str(tmp_path_factory.mktemp("no-weights")),
     }
     with EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides) as stack, Client(stack.url) as client:
         yield client
@@ -57,3 +58,10 @@ def test_dismissing_a_finished_job_deletes_its_outputs(client, job, sample):
     link = client.results(other)["map"]["href"]
     assert client.dismiss(other)["status"] == "dismissed"
     assert httpx.get(link).status_code == 404
+
+
+def test_model_whose_weights_are_not_here_is_told_at_once(client, sample):
+    body = {"inputs": stac_inputs(sample) | {"model": "so2sat-resnet20"}}
+    with pytest.raises(Refused, match="cityzones models fetch") as caught:
+        client.submit(PROCESS, body)
+    assert caught.value.problem["code"] == "weights-unavailable"

@@ -30,7 +30,9 @@ def write_factsheet(facts: MapFacts, preview: bytes) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, km2=_km2, number=_number, legend=legend, metric=_metric)
+    environment.filters.update(
+        parcels=_parcels, percent=_percent, km2=_km2, number=_number, legend=legend, metric=_metric
+    )
     picture = f"data:image/png;base64,{base64.b64encode(preview).decode()}"
     return environment.get_template("factsheet.html.j2").render(
         facts=facts, card=facts.card, picture=picture, chart=_chart(facts), metrics=_metrics(facts.card.accuracy)
@@ -59,6 +61,10 @@ def _luma(rgb: tuple[int, int, int]) -> float:
 
 def _metric(name: str) -> str:
     return _METRICS.get(name, name)
+
+
+def _parcels(number: int) -> str:
+    return "1 parcel" if number == 1 else f"{number:,} parcels"
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ from worker.products.style import legend
 MAP_PIXELS: Final = 1200
 _LEAST_PIXELS: Final = 560
 _MARGIN: Final = 40
-_LEGEND_WIDTH: Final = 400
+_LEGEND_WIDTH: Final = 450
 _HEAD: Final = 128
 _FOOT: Final = 128
 _ROW: Final = 38

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy as copy_raster
 
-from models.classes import LOCAL_CLIMATE_ZONES
+from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES, MapClass
 from models.data.procedural.catalogue import ASSETS, write_catalogue
-from models.data.procedural.city import CRS, NOTICE, City
+from models.data.procedural.city import CRS, NOTICE, PHOTO_METRES, City, photograph
 from models.data.procedural.materials import BANDS
 
 SCALE: Final = 1e-4
 OFFSET: Final = -0.1  # processing baseline 04.00 and later: reflectance = DN * scale + offset
 _WRITTEN: Final = "2024-07-01T00:00:00.000Z"  # a fixed date in the GeoPackages, so that a seed gives the same bytes
+_PHOTO_PIXELS: Final = 1000
 _AOI_MARGIN: Final = 0.08  # of the city's sides
 
 
@@ -31,13 +32,14 @@ def write_city(city: City, folder: Path) -> Path:
 
     imagery.tif (ten bands, uint16, DN = reflectance * 10000 + 1000), a static STAC catalogue with one cloud-optimised
     GeoTIFF a band (catalog.json, procedural-sentinel-2/…), truth.tif (LCZ codes), buildings.gpkg (height), parcels.gpkg
-    (parcel_id), streets.gpkg (kind), truth_parcels.gpkg (parcel_id, lcz) and aoi.geojson (longitude, latitude).
+    (parcel_id), streets.gpkg (kind), truth_parcels.gpkg (parcel_id, lcz), photograph.tif and photograph_truth.tif (the
+    city's middle at 0.5 m: RGB and land cover codes) and aoi.geojson (longitude, latitude).
     The same city gives the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     numbers = digital_numbers(city.reflectance)
     _write(folder / "imagery.tif", numbers, city.transform, list(BANDS), scaled=True)
-    _write_truth(folder / "truth.tif", city)
+    _write_classes(folder / "truth.tif", city.truth, city.transform, LOCAL_CLIMATE_ZONES, "local climate zone")
     scene = folder / "procedural-sentinel-2" / f"city-{city.seed}"
     scene.mkdir(parents=True, exist_ok=True)
     for asset in ASSETS:
@@ -48,6 +50,7 @@ def write_city(city: City, folder: Path) -> Path:
             _write(scene / asset.file, values[None], transform, [asset.band], scaled=True)
     write_catalogue(city, folder, scene)
     _write_vectors(city, folder)
+    _write_photograph(city, folder)
     (folder / "aoi.geojson").write_text(json.dumps(area_of_interest(city), indent=1) + "\n", encoding="utf-8")
     return folder
 
@@ -107,14 +110,26 @@ def _write(path: Path, values: NDArray[Any], transform: Affine, names: list[str]
             )  # fmt: skip
 
 
-def _write_truth(path: Path, city: City) -> None:
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": city.shape[0], "width": city.shape[1]}
+def _write_photograph(city: City, folder: Path) -> None:
+    """Write what a plane would see of the city's middle, and the truth about it."""
+    per = int(10 / PHOTO_METRES)
+    size = (min(_PHOTO_PIXELS, city.shape[0] * per), min(_PHOTO_PIXELS, city.shape[1] * per))
+    corner = (city.shape[0] - size[0] // per) // 2, (city.shape[1] - size[1] // per) // 2
+    transform, rgb, land_cover = photograph(city, *corner, size)
+    _write(folder / "photograph.tif", rgb, transform, ["red", "green", "blue"], scaled=False)
+    _write_classes(folder / "photograph_truth.tif", land_cover, transform, LAND_COVER, "land cover")
+
+
+def _write_classes(
+    path: Path, codes: NDArray[np.uint8], transform: Affine, classes: tuple[MapClass, ...], name: str
+) -> None:
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": codes.shape[0], "width": codes.shape[1]}
     tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
-    with rasterio.open(path, "w", **profile, **tiles, crs=CRS, transform=city.transform, nodata=0) as target:
-        target.write(city.truth, 1)
-        target.write_colormap(1, {zone.code: (*zone.rgb, 255) for zone in LOCAL_CLIMATE_ZONES})
+    with rasterio.open(path, "w", **profile, **tiles, crs=CRS, transform=transform, nodata=0) as target:
+        target.write(codes, 1)
+        target.write_colormap(1, {c.code: (*c.rgb, 255) for c in classes})
         target.update_tags(NOTICE=NOTICE)
-        target.set_band_description(1, "local climate zone")
+        target.set_band_description(1, name)
 
 
 def _write_vectors(city: City, folder: Path) -> None:
