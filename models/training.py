@@ -107,7 +107,8 @@ def train(config: TrainingConfig) -> dict[str, Any]:
     }
     config.out.mkdir(parents=True, exist_ok=True)
     state = {name: value.half().contiguous() for name, value in average.state_dict().items()}
-    save_file(state, config.out / CHECKPOINT, metadata={"model": "magnet", "seed": str(config.seed)})
+    # One entry only: safetensors writes several in an order that changes from run to run.
+    save_file(state, config.out / CHECKPOINT, metadata={"run": f"magnet, seed {config.seed}, {config.steps} steps"})
     (config.out / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 

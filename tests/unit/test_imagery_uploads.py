@@ -65,13 +65,22 @@ def test_tiny_area_at_the_edge_gets_a_whole_cell_of_real_pixels(desk: Desk) -> N
     assert desk.open(plan).read(0, 0, 10, 10).valid.all()
 
 
-def test_beyond_the_image_is_not_valid_and_filled(desk: Desk) -> None:
-    plan = desk.plan(write(desk.folder / "a.tif", city(64, 64), names=BANDS))
+def test_beyond_the_image_is_not_valid_and_mirrors_it(desk: Desk) -> None:
+    data = city(64, 64)
+    plan = desk.plan(write(desk.folder / "a.tif", data, names=BANDS))
     assert plan.pixel_grid.shape == (70, 70), "rounded up to whole scene cells"
     image = desk.open(plan).read(-3, -3, 80, 80)
     assert image.valid.sum() == 64 * 64
+    mirrored = (data[:, 3, 10] * 0.0001).astype(np.float32)
+    np.testing.assert_array_equal(image.reflectance[:, 0, 13], mirrored)
+
+
+def test_far_beyond_the_image_the_models_usual_reflectance_stands(desk: Desk) -> None:
+    plan = desk.plan(write(desk.folder / "a.tif", city(64, 64), names=BANDS))
     domain = CARD.domain or Domain(median=(), iqr=())
-    np.testing.assert_array_equal(image.reflectance[:, 0, 0], np.array(domain.median, np.float32))
+    far = desk.open(plan).read(-40, -40, 10, 10)
+    assert not far.valid.any()
+    np.testing.assert_array_equal(far.reflectance[:, 0, 0], np.array(domain.median, np.float32))
 
 
 def test_web_mercator_pixels_are_not_ten_metres(desk: Desk) -> None:

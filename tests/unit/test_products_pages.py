@@ -144,7 +144,7 @@ def test_the_factsheet_tells_all_and_loads_nothing(facts: MapFacts) -> None:
     assert sources == ["data:image/png;base64,cG5n"]
     assert len([t for t, _ in tags if t == "rect"]) == 3
     for text in ("Zones of &lt;b&gt;Gdańsk", "&lt;script&gt;alert(1)", "5 Open midrise", "50.0 %", "S2_2026-07-11",
-                 "told by the item", "0.747", "Somebody 2026", "CC BY 4.0", "2 parcels have too little imagery",
+                 "told by the item", "0.747", "Somebody 2026", "CC BY 4.0", "2 parcels without a class",
                  "Far."):  # fmt: skip
         assert text in page, text
     assert "reference data</h2>" not in page
