@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from celery.signals import worker_process_init
@@ -21,6 +22,9 @@ from worker.pipeline.steps import ATTEMPTS, step, still_wanted
 
 settings = Settings()
 logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+for name in ("cityzones", "worker", "jobs"):
+    logging.getLogger(name).setLevel(settings.log_level)
+log = logging.getLogger("cityzones.worker")
 app = make_app(settings)
 
 _contexts: list[Context] = [Context(settings, app)]
@@ -50,9 +54,12 @@ def plan_job(job: str) -> None:
         plan = make_plan(context, job)
         todo = _unmapped(context, plan)
         _announce(context, plan)
+        log.info(
+            "%s planned: %s, %.4g km2, %d blocks, %d to map", job, plan.model, plan.km2, len(plan.blocks), len(todo)
+        )
         if len(plan.blocks) == 1:
             _map(context, plan, plan.blocks[0].id)
-            assemble(context, plan)
+            _finish(context, plan)
             return
         for block in todo:
             enqueue(app, BLOCK, job, block)
@@ -84,7 +91,7 @@ def assemble_job(job: str) -> None:
         if missing:
             enqueue(app, PLAN, job)
             return
-        assemble(context, plan)
+        _finish(context, plan)
 
 
 @app.task(name=RECOVER)
@@ -96,14 +103,22 @@ def recover_jobs() -> None:
 
 def _map(context: Context, plan: Plan, block: str) -> int:
     """Map a block and return how many of the job are mapped."""
+    started = time.monotonic()
     chosen = next(b for b in plan.blocks if b.id == block)
     map_block(context, plan, chosen, still_wanted=still_wanted(context, plan.job))
+    log.info("%s block %s mapped in %.2f s", plan.job, block, time.monotonic() - started)
     done = context.live.block_done(plan.job, block)
     live = context.live.read(plan.job)
     if live and live.blocks_total:
         return done
     _announce(context, plan)
     return len(plan.blocks) - len(_unmapped(context, plan))
+
+
+def _finish(context: Context, plan: Plan) -> None:
+    started = time.monotonic()
+    assemble(context, plan)
+    log.info("%s assembled in %.2f s", plan.job, time.monotonic() - started)
 
 
 def _announce(context: Context, plan: Plan) -> None:

@@ -136,7 +136,17 @@ class EmbeddedStack:
         schedule = self.folder / "beat-schedule"
         return [
             *(sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", "--beat", "-s", str(schedule)),
-            *("-Q", ",".join(QUEUES), "-c", str(self._workers), "-n", "embedded@localhost", "-l", "WARNING"),
+            *(
+                "-Q",
+                ",".join(QUEUES),
+                "-c",
+                str(self._workers),
+                "-n",
+                "embedded@localhost",
+                "-l",
+                "WARNING",
+                "--without-mingle",
+            ),
         ]
 
     def _service_command(self) -> list[str]:
