@@ -70,10 +70,13 @@ def _ended_by_signals() -> Iterator[threading.Event]:
 
     def end(number: int, _: FrameType | None) -> None:
         ended.set()
-        raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
+        raise SystemExit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
+    # A shell starts background jobs with SIGINT ignored, and nohup does so with SIGHUP: only the latter is meant.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, end)
     try:
         yield ended
     except KeyboardInterrupt:
