@@ -1,12 +1,13 @@
-"""The interface as tests run it: settings of a test's own, finished jobs, and `bentoml serve` on a free port."""
+"""The interface as tests run it: in this process or as `bentoml serve`, with settings and jobs of a test's own."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -19,6 +20,7 @@ from jobs.request import parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
+from service.app import create_app
 from service.examples import EXECUTE_EXAMPLES
 from service.stack.process import GuardedProcess, free_port
 
@@ -73,6 +75,43 @@ def write_image(path: Path, *, bands: int = 2, side: tuple[int, int] = (60, 50),
     with rasterio.open(path, "w", driver="GTiff", count=bands, height=side[0], width=side[1], **profile) as out:
         out.write(values)
     return path
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check that an answer is the problem with this status and code, and return its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code, body
+    assert body["status"] == status, body
+    assert body["instance"].startswith("/"), body
+    return body
+
+
+class Api:
+    """The application in this process, asked one request at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = create_app(settings)
+        self.store = store_of(settings)
+
+    def ask(self, method: str, path: str, **told: Any) -> httpx.Response:
+        async def run() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver", timeout=60) as client:
+                return await client.request(method, path, **told)
+
+        return asyncio.run(run())
+
+    def get(self, path: str, **told: Any) -> httpx.Response:
+        return self.ask("GET", path, **told)
+
+    def execute(self, body: Any = EXECUTE, process: str = LCZ) -> httpx.Response:
+        return self.ask("POST", f"/processes/{process}/execution", json=body)
+
+    def upload(self, path: Path) -> httpx.Response:
+        return self.ask("POST", "/uploads", files={"file": (path.name, path.read_bytes())})
 
 
 class Served:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Point, box
 
 from jobs.errors import BadVector, MissingCrs, UnsupportedFormat, UploadTooLarge
-from jobs.inspection import inspect_file, read_vector
+from jobs.inspection import Inspection, inspect_file, read_vector
 from jobs.settings import Settings
 from models.errors import CityzonesError
 
@@ -202,11 +202,22 @@ def test_mutated_files_end_in_our_errors(tmp_path: Path, data: st.DataObject) ->
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "mutated"
     path.write_bytes(bytes(content))
+    found = read_or_refusal(path)
+    if isinstance(found, CityzonesError):
+        assert found.code != CityzonesError.code
+        assert found.detail
+    else:
+        seen, read = found
+        assert (seen.kind, seen.facts["features"]) == ("vector", len(read))
+        assert json.loads(json.dumps(seen.facts)) == seen.facts
+        assert read.crs is not None
+
+
+def read_or_refusal(path: Path) -> tuple[Inspection, geopandas.GeoDataFrame] | CityzonesError:
     try:
-        inspect_file(path, "mutated", SETTINGS)
-        read_vector(path)
-    except CityzonesError:
-        return
+        return inspect_file(path, path.name, SETTINGS), read_vector(path)
+    except CityzonesError as refusal:
+        return refusal
 
 
 def test_geopackage_whose_register_is_a_view_is_refused(tmp_path: Path) -> None:

@@ -41,8 +41,11 @@ def test_json_comes_out_as_it_is() -> None:
 def test_the_examples_of_the_contract_are_requests_of_every_model(name: str) -> None:
     value = EXECUTE_EXAMPLES[name]["value"]
     execute = parse_execute(json.loads(json.dumps(value)))
+    assert execute.model_dump(mode="json", exclude_unset=True) == value
+    models = [card for card in cards().values() if card.product == "local-climate-zones"]
+    assert models
     if execute.inputs.aoi:
         area = parse_area(execute.inputs.aoi, pointer="/inputs/aoi", max_vertices=100)
-        for card in cards().values():
-            if card.product == "local-climate-zones":
-                check_limits(area, min_km2=card.limits.min_km2, max_km2=card.limits.max_km2, pointer="/inputs/aoi")
+        for card in models:
+            check_limits(area, min_km2=card.limits.min_km2, max_km2=card.limits.max_km2, pointer="/inputs/aoi")
+            assert card.limits.min_km2 <= area.km2 <= card.limits.max_km2, card.id

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tritonclient.grpc import model_config_pb2
 
 from models.cards import Card
 from models.errors import BadCard, WeightsUnavailable
-from models.onnx_signature import FLOAT, UINT8, read_signature
+from models.onnx_signature import FLOAT, UINT8, GraphSignature, read_signature
 from models.serving import build_repository, tensors_of
 from tests.servers.tiny_model import tiny_card, write_tiny_model
 
@@ -141,8 +140,21 @@ def test_damaged_files_raise_one_error(tmp_path_factory: pytest.TempPathFactory,
     folder = tmp_path_factory.mktemp("damaged")
     data = write_tiny_model(folder / "tiny.onnx").read_bytes()
     (folder / "bad.onnx").write_bytes(data[:cut] + noise + data[cut + 7 :])
-    with suppress(WeightsUnavailable):
-        read_signature(folder / "bad.onnx")
+    found = signature_or_refusal(folder / "bad.onnx")
+    if isinstance(found, WeightsUnavailable):
+        assert found.detail.startswith("bad.onnx cannot be read")
+        assert "fetch or export the weights again" in found.detail
+    else:
+        tensors = {**found.inputs, **found.outputs}
+        assert all(tensor.name == name for name, tensor in tensors.items())
+        assert all(isinstance(side, int | None) for tensor in tensors.values() for side in tensor.shape)
+
+
+def signature_or_refusal(path: Path) -> GraphSignature | WeightsUnavailable:
+    try:
+        return read_signature(path)
+    except WeightsUnavailable as refusal:
+        return refusal
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\xff" * 30, b"plain text, no graph"])

@@ -38,7 +38,7 @@ def raster(height: int, width: int, classes: int = 3) -> tuple[np.ndarray, np.nd
     return probabilities, RNG.random((height, width)) > 0.2
 
 
-def close(found: Sums, wanted: Sums, tolerance: float) -> None:
+def assert_close(found: Sums, wanted: Sums, tolerance: float) -> None:
     np.testing.assert_allclose(found.area, wanted.area, atol=tolerance, rtol=0)
     np.testing.assert_allclose(found.valid_area, wanted.valid_area, atol=tolerance, rtol=0)
     np.testing.assert_allclose(found.probability, wanted.probability, atol=tolerance, rtol=0)
@@ -70,7 +70,11 @@ def test_any_polygon_equals_intersection_areas(drawn: list[Polygon]) -> None:
     polygons = np.array([shapely.affinity.affine_transform(p, [2, 0, 0, -2, -4, 20]) for p in drawn], dtype=object)
     polygons = polygons_of(polygons)
     probabilities, valid = raster(6, 6)
-    close(coverage_sums(polygons, probabilities, valid, grid), oracle(polygons, probabilities, valid, grid), 1e-9)
+    found = coverage_sums(polygons, probabilities, valid, grid)
+    assert_close(found, oracle(polygons, probabilities, valid, grid), 1e-9)
+    assert (found.area <= shapely.area(polygons) / grid.resolution**2 + 1e-9).all()
+    assert (found.valid_area <= found.area + 1e-9).all()
+    assert (found.probability <= found.valid_area[:, None] + 1e-9).all()
 
 
 def test_agrees_with_exactextract() -> None:
@@ -107,7 +111,7 @@ def test_windows_add_up_to_the_whole(cuts: int, left: float) -> None:
             )
             tables.append(sums_table(part))
     merged = merge_sums(tables, 80)
-    close(merged, whole, 1e-9)
+    assert_close(merged, whole, 1e-9)
     again = merge_sums(tables[::-1], 80)
     assert again.probability.tobytes() == merged.probability.tobytes()
     assert again.area.tobytes() == merged.area.tobytes()

@@ -1,0 +1,130 @@
+"""A job as the interface shows it: created, queued, listed, followed, ended, dismissed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import redis
+
+from jobs.queue import PLAN, make_app
+from jobs.record import now
+from models.errors import CityzonesError, Fault
+from service.stack.valkey import EmbeddedValkey
+from tests.servers.api import EXECUTE, LCZ, Api, finish, new_job, problem
+
+
+def test_a_job_is_kept_before_it_is_told_and_waits_in_the_queue(api: Api, valkey: EmbeddedValkey) -> None:
+    answer = api.execute()
+    assert answer.status_code == 201
+    body = answer.json()
+    assert answer.headers["location"] == f"http://testserver/jobs/{body['jobID']}"
+    assert answer.headers["preference-applied"] == "respond-async"
+    assert (body["status"], body["type"], body["processID"]) == ("accepted", "process", LCZ)
+    kept = api.store.request(body["jobID"])
+    assert kept.execute["inputs"]["aoi"] == EXECUTE["inputs"]["aoi"]
+    assert kept.execute["inputs"]["model"] in {m["id"] for m in api.get(f"/processes/{LCZ}").json()["models"]}
+    message = json.loads(redis.Redis.from_url(valkey.url(0)).lindex("jobs", 0))
+    assert message["headers"]["task"] == PLAN
+    assert message["headers"]["argsrepr"] == f"('{body['jobID']}',)"
+    status = api.get(f"/jobs/{body['jobID']}")
+    assert status.json()["jobID"] == body["jobID"]
+    assert status.headers["retry-after"] == "1"
+
+
+def test_the_queue_is_the_one_workers_listen_to(api: Api) -> None:
+    job = api.execute().json()["jobID"]
+    with make_app(api.settings).connection_for_read() as connection:
+        message = connection.SimpleQueue("jobs").get(timeout=5)
+        assert message.payload[0] == [job]
+        message.ack()
+
+
+def test_without_a_queue_the_job_still_exists(down: Api) -> None:
+    answer = down.execute()
+    assert answer.status_code == 201
+    assert "queue does not answer" in answer.json()["message"]
+    job = answer.json()["jobID"]
+    assert down.store.request(job).process == LCZ
+    assert down.get(f"/jobs/{job}").json()["warnings"][0]["code"] == "progress-unknown"
+
+
+def test_a_queue_that_is_away_does_not_hold_up_a_list_of_jobs(down: Api) -> None:
+    for _ in range(20):
+        new_job(down.store)
+    started = time.monotonic()
+    assert len(down.get("/jobs").json()["jobs"]) == 20
+    assert time.monotonic() - started < 8
+
+
+def test_jobs_are_listed_newest_first_page_by_page(api: Api) -> None:
+    made = [new_job(api.store) for _ in range(5)]
+    seen: list[str] = []
+    path = "/jobs?limit=2"
+    while path:
+        page = api.get(path).json()
+        assert len(page["jobs"]) <= 2
+        seen += [job["jobID"] for job in page["jobs"]]
+        further = [link["href"] for link in page["links"] if link["rel"] == "next"]
+        path = further[0].removeprefix("http://testserver") if further else ""
+    assert sorted(seen) == sorted(made)
+    assert seen == sorted(seen, reverse=True)
+    assert api.get("/jobs?before=..%2f..").status_code == 404
+
+
+def test_progress_shows_in_the_status(api: Api) -> None:
+    job = new_job(api.store)
+    api.store.live.update(job, state="running", phase="mapping", started=now().isoformat(), blocks_total=4)
+    api.store.live.block_done(job, "r0c0")
+    body = api.get(f"/jobs/{job}").json()
+    assert (body["status"], body["message"], body["progress"]) == ("running", "mapping", 23)
+    assert body["blocks"] == {"done": 1, "total": 4}
+    ready = problem(api.get(f"/jobs/{job}/results"), 404, "result-not-ready")
+    assert ready["type"].endswith("/1.0/result-not-ready")
+
+
+def test_results_are_links_that_work(api: Api) -> None:
+    job = new_job(api.store)
+    finish(api.store, job, {"map": ("map.tif", "image/tiff", b"123"), "preview": ("p.png", "image/png", b"4")})
+    status = api.get(f"/jobs/{job}").json()
+    assert (status["status"], status["progress"]) == ("successful", 100)
+    assert status["warnings"][0]["code"] == "few-scenes"
+    found = api.get(f"/jobs/{job}/results").json()
+    assert set(found) == {"map", "preview"}
+    link = found["map"]
+    assert (link["type"], link["title"], link["file:size"]) == ("image/tiff", "map", 3)
+    assert link["file:checksum"] == "1220a665a45920422f9d417e4867efdc4fb8a04a1f3fff1fa07e998e86f7f7a27ae3"
+    fetched = api.get(link["href"].removeprefix("http://testserver"))
+    assert (fetched.status_code, fetched.content) == (200, b"123")
+
+
+def test_a_failed_job_answers_with_its_own_problem(api: Api) -> None:
+    class Sunless(CityzonesError):
+        code = "no-imagery"
+
+    job = new_job(api.store)
+    api.store.fail(job, Sunless("no scene is clear enough", faults=[Fault("/inputs/imagery", "0 of 9 scenes")]))
+    status = api.get(f"/jobs/{job}").json()
+    assert status["status"] == "failed"
+    assert status["problem"]["code"] == "no-imagery"
+    body = problem(api.get(f"/jobs/{job}/results"), 422, "no-imagery")
+    assert body["detail"] == "no scene is clear enough"
+    assert body["errors"][0]["pointer"] == "/inputs/imagery"
+
+
+def test_a_job_that_died_of_the_unforeseen_shows_no_text_of_it(api: Api) -> None:
+    job = new_job(api.store)
+    api.store.fail(job, CityzonesError("KeyError: '/var/secret'"))
+    answer = api.get(f"/jobs/{job}/results")
+    problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+
+
+def test_dismissing_stops_deletes_and_may_be_repeated(api: Api) -> None:
+    job = new_job(api.store)
+    finish(api.store, job, {"map": ("map.tif", "image/tiff", b"123")})
+    for _ in range(2):
+        answer = api.ask("DELETE", f"/jobs/{job}")
+        assert (answer.status_code, answer.json()["status"]) == (200, "dismissed")
+    assert api.store.storage.keys(f"jobs/{job}/outputs") == []
+    problem(api.get(f"/jobs/{job}/results"), 410, "job-dismissed")
