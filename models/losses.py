@@ -30,14 +30,14 @@ class LossWeights:
 def total_loss(output: Output, labels: Tensor, weights: LossWeights) -> Tensor:
     """Return the scalar loss for labels (n, y, x) in 0-16; a node labelled -1 does not count."""
     use = labels >= 0
-    targets = soft_targets()[labels[use]]
+    targets = soft_targets().to(labels.device)[labels[use]]
     loss = _cross_entropy(output.logits, use, targets)
     branches = _cross_entropy(output.spectral, use, targets)
     share = output.geography.share[:, 0]
     branches = branches + _cross_entropy(output.morphological, use, targets, share)
     probabilities = torch.softmax(output.logits, dim=1)
     geography = geographic_loss(probabilities, class_distances(output.geography))
-    scale = torch.as_tensor(SCALES, dtype=probabilities.dtype).reshape(1, -1, 1, 1)
+    scale = torch.as_tensor(SCALES, dtype=probabilities.dtype, device=labels.device).reshape(1, -1, 1, 1)
     known, priors = output.geography.known, output.geography.priors / scale
     predicted = (F.smooth_l1_loss(output.predicted, priors.clamp(-3, 3), reduction="none", beta=0.1) * known).mean()
     return (

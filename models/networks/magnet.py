@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ FORMS: Final = 6
 CLASSES: Final = 17
 GROUPS: Final = 8
 _EARLY, _LATE = 64, 128
+_GREEN, _RED, _NEAR = 1, 2, 6  # of Sentinel-2's ten bands
 _RANK: Final = 32
 
 
@@ -84,18 +85,20 @@ class Magnet(nn.Module):
     """The network, reconstructed from its description; three ways to look through the same 32-pixel window.
 
     `grid`: a window every 10 pixels, for training. `forward` is `grid` with one window. `pixels`: a window at every
-    pixel; the same numbers, computed once where windows overlap. Inputs are reflectance (n, 10, y, x), 0-1, and
-    models.morphology's raster (n, 6, y, x).
+    pixel; the same numbers, computed once where windows overlap. Inputs are reflectance (n, bands, y, x), 0-1, and
+    models.morphology's raster (n, 6, y, x). With ten bands they are Sentinel-2's in the order of the cards; any other
+    number (3 for red, green, blue; 3 a season) works too, and says nothing of sealed ground: see `geography_of`.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, bands: int = BANDS) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(1, BANDS, 1, 1))
-        self.register_buffer("spread", torch.ones(1, BANDS, 1, 1))
-        self.spectral, self.form = Branch(BANDS), Branch(FORMS)
+        self.bands = bands
+        self.register_buffer("mean", torch.zeros(1, bands, 1, 1))
+        self.register_buffer("spread", torch.ones(1, bands, 1, 1))
+        self.spectral, self.form = Branch(bands), Branch(FORMS)
         self.to_spectral = nn.ModuleList([Exchange(_EARLY), Exchange(_LATE, _RANK)])
         self.to_form = nn.ModuleList([Exchange(_EARLY), Exchange(_LATE, _RANK)])
         self.trust = nn.Sequential(nn.Conv2d(2 * _LATE + 16, 32, 1), nn.ReLU(), nn.Conv2d(32, 2 * GROUPS, 1))
@@ -119,7 +122,7 @@ class Magnet(nn.Module):
         geography = geography_of(reflectance, xm, STEP)
         if feedback:
             wanted = wanted_trust(geography)
-            fs, fm = _amplify(fs, 1 + feedback * (1 - 2 * wanted)), _amplify(fm, 1 + feedback * (2 * wanted - 1))
+            fs, fm = amplify(fs, 1 + feedback * (1 - 2 * wanted)), amplify(fm, 1 + feedback * (2 * wanted - 1))
         return self._decide(fs, fm, geography)
 
     def pixels(self, reflectance: Tensor, morphology: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,17 +175,14 @@ class Magnet(nn.Module):
 
 
 def geography_of(reflectance: Tensor, morphology: Tensor, stride: int) -> Geography:
-    """Return the window means of models.priors.window_priors in torch; `morphology` is 0 where not valid."""
-    red, near, green, valid, built = (
-        reflectance[:, 2],
-        reflectance[:, 6],
-        reflectance[:, 1],
-        morphology[:, 5],
-        morphology[:, 0],
-    )
-    ndvi = (near - red) / (near + red).clamp(min=1e-3)
-    dry = 1 - (((green - near) / (green + near).clamp(min=1e-3) > 0.1) & (near < 0.12)).to(near.dtype)  # noqa: PLR2004
-    sealed = ((GREEN_NDVI - ndvi) / (GREEN_NDVI - BARE_NDVI)).clamp(0, 1) * dry
+    """Return the window means of models.priors.window_priors in torch; `morphology` is 0 where not valid.
+
+    Without the ten bands there is no infrared to tell paving from plants: the impervious and pervious shares are then
+    unknown (known = 0), the impervious share counts as 0, and the built-up degree b is that of the buildings alone.
+    """
+    infrared = reflectance.shape[1] == BANDS
+    valid, built = morphology[:, 5], morphology[:, 0]
+    sealed = _sealed(reflectance) if infrared else torch.zeros_like(valid)
     ground = (1 - built).clamp(min=1 / 16) * valid
     sky, wall = morphology[:, 3] * ground, (torch.exp(1.5 * morphology[:, 4]) - 1) * ground
     volume = (torch.exp(4 * morphology[:, 1]) - 1) * built
@@ -198,9 +198,17 @@ def geography_of(reflectance: Tensor, morphology: Tensor, stride: int) -> Geogra
     below = ground.clamp(min=1e-6)
     priors = torch.cat([sky / below, wall / below, built, impervious, 1 - built - impervious, height, rough], dim=1)
     inhabited = (built / SOME_BUILT).clamp(max=1)
-    trusted = share * torch.maximum(inhabited, ((0.2 - impervious) / 0.1).clamp(0, 1))
+    trusted = share * torch.maximum(inhabited, ((0.2 - impervious) / 0.1).clamp(0, 1)) * float(infrared)
     known = torch.cat([share, share, share, trusted, trusted, share * inhabited, share * inhabited], dim=1)
     return Geography(priors, known, share, ((built + impervious) / 0.6).clamp(0, 1))
+
+
+def _sealed(reflectance: Tensor) -> Tensor:
+    """Return what models.priors.imperviousness does, (n, y, x) from (n, 10, y, x)."""
+    green, red, near = (reflectance[:, k] for k in (_GREEN, _RED, _NEAR))
+    ndvi = (near - red) / (near + red).clamp(min=1e-3)
+    dry = 1 - (((green - near) / (green + near).clamp(min=1e-3) > 0.1) & (near < 0.12)).to(near.dtype)  # noqa: PLR2004
+    return ((GREEN_NDVI - ndvi) / (GREEN_NDVI - BARE_NDVI)).clamp(0, 1) * dry
 
 
 def wanted_trust(geography: Geography) -> Tensor:
@@ -210,17 +218,17 @@ def wanted_trust(geography: Geography) -> Tensor:
 
 def class_distances(geography: Geography) -> Tensor:
     """Return D (n, 17, y, x), the distance of models.priors.geographic_distance."""
-    low, high = (
-        torch.as_tensor(INTERVALS[..., k], dtype=geography.priors.dtype)[None, :, :, None, None] for k in (0, 1)
-    )
     g = geography.priors[:, None]
+    low, high = (
+        torch.as_tensor(INTERVALS[..., k], dtype=g.dtype, device=g.device)[None, :, :, None, None] for k in (0, 1)
+    )
     outside = torch.maximum(low - g, g - high).clamp(min=0) / _column(SIGMAS, g)[:, None]
     weights = (_column(WEIGHTS, g) * geography.known)[:, None]
     return (outside.clamp(max=FARTHEST) ** 2 * weights).sum(dim=2) / weights.sum(dim=2).clamp(min=1e-6)
 
 
 def _column(values: object, like: Tensor) -> Tensor:
-    return torch.as_tensor(values, dtype=like.dtype).reshape(1, -1, 1, 1)
+    return torch.as_tensor(values, dtype=like.dtype, device=like.device).reshape(1, -1, 1, 1)
 
 
 def _pool(x: Tensor, size: int, stride: int) -> Tensor:
@@ -250,7 +258,21 @@ def _spaced_mean(x: Tensor) -> Tensor:
     return (rows[..., :-5] + rows[..., 5:]) / 4
 
 
-def _amplify(x: Tensor, factor: Tensor) -> Tensor:
-    """Return x itself, with its gradient multiplied by `factor`."""
-    scaled = x * factor.detach()
-    return x.detach() + scaled - scaled.detach()
+class _Amplify(torch.autograd.Function):
+    """The identity, whose gradient is multiplied on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(factor)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (factor,) = ctx.saved_tensors
+        return gradients[0] * factor.to(gradients[0].dtype), None
+
+
+def amplify(x: Tensor, factor: Tensor) -> Tensor:
+    """Return x itself, bit for bit; its gradient arrives multiplied by `factor`, which gets none."""
+    amplified: Tensor = _Amplify.apply(x, factor)  # type: ignore[no-untyped-call]  # torch ships no type for apply
+    return amplified
