@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -60,10 +61,7 @@ def kappa(matrix: NDArray[np.int64]) -> float:
 
 def f1_scores(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     """F1 of each class (classes,); nan for a class that occurs neither in the truth nor in the map."""
-    both = (matrix.sum(axis=0) + matrix.sum(axis=1)).astype(np.float64)
-    scores: NDArray[np.float64] = np.full(len(matrix), np.nan)
-    np.divide(2.0 * np.diag(matrix), both, out=scores, where=both > 0)
-    return scores
+    return _shares(2.0 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
 
 
 def macro_f1(matrix: NDArray[np.int64]) -> float:
@@ -82,6 +80,12 @@ def urban_accuracy(matrix: NDArray[np.int64]) -> float:
     return overall_accuracy(matrix[:BUILT_CLASSES, :BUILT_CLASSES])
 
 
+def strict_urban_accuracy(matrix: NDArray[np.int64]) -> float:
+    """Accuracy among the samples whose truth is built: mapping them as natural counts as wrong, unlike in OA_u."""
+    built = matrix[:BUILT_CLASSES]
+    return _ratio(float(np.trace(built)), float(built.sum()))
+
+
 def built_accuracy(matrix: NDArray[np.int64]) -> float:
     """OA_bu: built (1-10) against natural (A-D, F, G); LCZ E, which is either, is left out."""
     natural = np.r_[10:14, 15:17]
@@ -91,14 +95,36 @@ def built_accuracy(matrix: NDArray[np.int64]) -> float:
     return _ratio(float(right), float(matrix[np.ix_(every, every)].sum()))
 
 
+def users_accuracy(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Precision of each class (classes,): the share of what is mapped so that is so; nan where nothing is."""
+    return _shares(np.diag(matrix), matrix.sum(axis=0))
+
+
+def producers_accuracy(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Recall of each class (classes,): the share of what is so that is mapped so; nan where nothing is."""
+    return _shares(np.diag(matrix), matrix.sum(axis=1))
+
+
+def class_f1(matrix: NDArray[np.int64], labels: Sequence[str]) -> dict[str, float]:
+    """Return the F1 of every class that occurs in the truth or in the map, by label, rounded to four places."""
+    each = f1_scores(matrix)
+    return {label: round(float(f1), 4) for label, f1 in zip(labels, each, strict=True) if not np.isnan(f1)}
+
+
 def scores(matrix: NDArray[np.int64]) -> dict[str, float]:
     """Return the accuracies a model card tells, rounded to four places; what cannot be measured is left out."""
     told = {
         "OA": overall_accuracy(matrix), "AA": average_accuracy(matrix), "kappa": kappa(matrix),
         "macro_F1": macro_f1(matrix), "OA_w": weighted_accuracy(matrix), "OA_u": urban_accuracy(matrix),
-        "OA_bu": built_accuracy(matrix),
+        "OA_u_strict": strict_urban_accuracy(matrix), "OA_bu": built_accuracy(matrix),
     }  # fmt: skip
     return {name: round(value, 4) for name, value in told.items() if not np.isnan(value)}
+
+
+def _shares(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = np.full(len(parts), np.nan)
+    np.divide(parts, wholes, out=shares, where=wholes > 0)
+    return shares
 
 
 def _ratio(part: float, whole: float) -> float:

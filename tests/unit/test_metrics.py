@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models import metrics
+from models.classes import LOCAL_CLIMATE_ZONES
 
 TRUTH = np.array([1, 1, 1, 2, 2, 17, 17, 17, 17, 15, 0])
 FOUND = np.array([1, 1, 2, 2, 17, 17, 17, 17, 17, 15, 5])
@@ -48,6 +49,25 @@ def test_weighted_accuracy_counts_likeness(matrix: np.ndarray):
 def test_urban_and_built(matrix: np.ndarray):
     assert metrics.urban_accuracy(matrix) == pytest.approx(3 / 4)
     assert metrics.built_accuracy(matrix) == pytest.approx(8 / 9)  # one of nine changes sides; E is out
+
+
+def test_strict_urban_counts_built_mapped_as_natural(matrix: np.ndarray):
+    assert metrics.strict_urban_accuracy(matrix) == pytest.approx(3 / 5)  # 5 are built, one of them became water
+
+
+def test_of_each_class(matrix: np.ndarray):
+    assert metrics.users_accuracy(matrix)[[0, 1, 16]] == pytest.approx([1, 1 / 2, 4 / 5])
+    assert metrics.producers_accuracy(matrix)[[0, 1, 16]] == pytest.approx([2 / 3, 1 / 2, 1])
+    assert np.isnan(metrics.users_accuracy(matrix)[4])
+    told = metrics.class_f1(matrix, [c.label for c in LOCAL_CLIMATE_ZONES])
+    assert told == {"1": 0.8, "2": 0.5, "E": 1.0, "G": 0.8889}
+
+
+def test_scores_tell_what_can_be_measured(matrix: np.ndarray):
+    assert set(metrics.scores(matrix)) == {"OA", "AA", "kappa", "macro_F1", "OA_w", "OA_u", "OA_u_strict", "OA_bu"}
+    assert set(metrics.scores(metrics.confusion(np.array([17]), np.array([17])))) == {
+        "OA", "AA", "macro_F1", "OA_w", "OA_bu",
+    }  # fmt: skip
 
 
 def test_nothing_to_count():
