@@ -45,6 +45,12 @@ class Storage:
         """The folder behind a local store, None for S3."""
         return _folder(self._settings) if self._settings.stores_locally else None
 
+    def below(self, prefix: str) -> LocalStore | S3Store:
+        """Return a store whose root is a prefix of this one, for libraries that bring their own layout (Zarr)."""
+        if self._settings.stores_locally:
+            return LocalStore(_folder(self._settings) / prefix, mkdir=True, automatic_cleanup=True)
+        return _s3(self._settings, None, prefix)
+
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
         attributes = None if self._settings.stores_locally else _attributes(key, content_type)
@@ -144,13 +150,14 @@ def _local(settings: Settings) -> LocalStore:
     return LocalStore(_folder(settings), mkdir=True, automatic_cleanup=True)
 
 
-def _s3(settings: Settings, endpoint: str | None) -> S3Store:
+def _s3(settings: Settings, endpoint: str | None, below: str = "") -> S3Store:
     parts = urlsplit(settings.storage_url)
+    prefix = "/".join(part for part in (parts.path.strip("/"), below) if part)
     endpoint = endpoint or settings.s3_endpoint
     secret = settings.s3_secret_access_key
     return S3Store(
         parts.netloc,
-        prefix=parts.path.strip("/") or None,
+        prefix=prefix or None,
         endpoint=endpoint,
         region=settings.s3_region,
         access_key_id=settings.s3_access_key_id,

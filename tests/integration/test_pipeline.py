@@ -98,3 +98,11 @@ def test_probabilities_cover_the_grid_and_sum_to_one(small):
     sums = values.astype(int).sum(axis=0)
     assert values.shape == (17, plan.blocks[0].height, plan.blocks[0].width)
     assert np.abs(sums - 255).max() <= 9  # each of 17 values is rounded
+
+
+def test_a_job_writes_below_its_own_key_only(small):
+    context, plan = small
+    folder = context.storage.folder
+    assert {path.name for path in folder.iterdir()} <= {"jobs", "uploads", "scratch"}
+    assert {path.name for path in (folder / "jobs").iterdir()} == {plan.job}
+    assert not (folder / "jobs" / plan.job / "zarr.json").exists()

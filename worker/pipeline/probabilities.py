@@ -28,8 +28,7 @@ def create(storage: Storage, plan: Plan, card: Card) -> None:
     side = plan.block_pixels // step
     with contextlib.suppress(ContainsArrayError):
         zarr.create_array(
-            _store(storage),
-            name=path(plan.job),
+            _store(storage, plan.job),
             shape=(len(card.classes), math.ceil(grid.height / step), math.ceil(grid.width / step)),
             chunks=(len(card.classes), side, side),
             dtype="uint8",
@@ -83,9 +82,10 @@ def _nodes(block: Block, card: Card) -> tuple[slice, slice]:
     return rows, slice(block.column // step, math.ceil((block.column + block.width) / step))
 
 
-def _store(storage: Storage) -> ObjectStore[Any]:
-    return ObjectStore(storage.backend)
+def _store(storage: Storage, job: str) -> ObjectStore[Any]:
+    """Return the array's own root: below a common one Zarr would describe every folder on the way."""
+    return ObjectStore(storage.below(path(job)))
 
 
 def _open(storage: Storage, job: str) -> Any:
-    return zarr.open_array(_store(storage), path=path(job), mode="r+")
+    return zarr.open_array(_store(storage, job), mode="r+")
