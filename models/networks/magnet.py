@@ -71,8 +71,21 @@ class Exchange(nn.Module):
 
     def forward(self, mine: Tensor, other: Tensor, valid: Tensor) -> Tensor:
         """Return `mine`, changed where `valid` (n, 1, y, x) is above 0."""
-        taught: Tensor = self.mix(torch.cat([mine, other], dim=1))
+        taught = _on_parts(self.mix, mine, other)
         return mine + valid * torch.sigmoid(self.gate(other)) * taught
+
+
+def _on_parts(layers: nn.Module, *parts: Tensor) -> Tensor:
+    """Apply layers that begin with a 1x1 convolution to inputs in parts: joining costs copies and changes of layout."""
+    first, *rest = layers if isinstance(layers, nn.Sequential) else (layers,)
+    assert isinstance(first, nn.Conv2d)  # noqa: S101 - for the type checker
+    weights = torch.split(first.weight, [part.shape[1] for part in parts], dim=1)
+    out = F.conv2d(parts[0], weights[0], first.bias)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        out = out + F.conv2d(part, weight)
+    for layer in rest:
+        out = layer(out)
+    return out
 
 
 def _linear(inputs: int, outputs: int, rank: int | None) -> nn.Module:
@@ -158,7 +171,7 @@ class Magnet(nn.Module):
     def _decide(self, fs: Tensor, fm: Tensor, geography: Geography) -> Output:
         scaled = geography.priors / _column(SCALES, fs)
         facts = torch.cat([scaled * geography.known, geography.known, geography.share, geography.urban], dim=1)
-        raw = self.trust(torch.cat([fs, fm, facts], dim=1))
+        raw = _on_parts(self.trust, fs, fm, facts)
         # A softmax over the two branches of (a_s, a_m + ln rho) is this sigmoid; without buildings it is cut to 0.
         log_share = torch.log(geography.share.clamp(min=1e-6))
         trust = torch.sigmoid(raw[:, GROUPS:] - raw[:, :GROUPS] + log_share) * (geography.share > 0).to(fs.dtype)
@@ -187,7 +200,7 @@ def geography_of(reflectance: Tensor, morphology: Tensor, stride: int) -> Geogra
     sky, wall = morphology[:, 3] * ground, (torch.exp(1.5 * morphology[:, 4]) - 1) * ground
     volume = (torch.exp(4 * morphology[:, 1]) - 1) * built
     maps = torch.stack([valid, built, ground, sky, wall, volume, sealed], dim=1)
-    means = F.avg_pool2d(F.avg_pool2d(maps, (WINDOW, 1), (stride, 1)), (1, WINDOW), (1, stride))
+    means = _window_means(maps, stride)
     if stride == 1:
         means = means[:, :, :-1, :-1]
     share, covered, ground, sky, wall, volume, sealed = torch.split(means, 1, dim=1)
@@ -209,6 +222,21 @@ def _sealed(reflectance: Tensor) -> Tensor:
     ndvi = (near - red) / (near + red).clamp(min=1e-3)
     dry = 1 - (((green - near) / (green + near).clamp(min=1e-3) > 0.1) & (near < 0.12)).to(near.dtype)  # noqa: PLR2004
     return ((GREEN_NDVI - ndvi) / (GREEN_NDVI - BARE_NDVI)).clamp(0, 1) * dry
+
+
+def _window_means(maps: Tensor, stride: int) -> Tensor:
+    """Average every window of 32 x 32 pixels; two products with thin matrices where that is less work than pooling."""
+    if stride == 1:
+        return F.avg_pool2d(F.avg_pool2d(maps, (WINDOW, 1), 1), (1, WINDOW), 1)
+    down, across = (_averaging(side, stride).to(maps) for side in maps.shape[2:])
+    return down @ (maps @ across.T)
+
+
+def _averaging(side: int, stride: int) -> Tensor:
+    """Return the matrix (window, pixel) that takes the means of windows, one each `stride` pixels."""
+    starts = torch.arange(0, int(side) - WINDOW + 1, stride)[:, None]
+    pixels = torch.arange(int(side))[None]
+    return ((pixels >= starts) & (pixels < starts + WINDOW)).float() / WINDOW
 
 
 def wanted_trust(geography: Geography) -> Tensor:
