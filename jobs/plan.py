@@ -48,6 +48,7 @@ class Plan(BaseModel):
     imagery: dict[str, Any]
     has_buildings: bool
     parcels: int | None
+    reference: int | None = None
     units: Literal["auto", "pixel", "scene", "parcel"]
     outputs: tuple[str, ...]
     warnings: tuple[Warned, ...]

@@ -14,10 +14,13 @@ from models.errors import Fault
 
 UPLOAD_ID: Final = r"^upl_[0-9a-z]{26}$"
 OutputName = Literal[
-    "map", "confidence", "units", "parcels", "parcels-gpkg", "preview", "factsheet", "style", "item", "probabilities"
-]
+    "map", "confidence", "units", "parcels", "parcels-gpkg", "preview", "factsheet", "style", "item", "probabilities",
+    "accuracy",
+]  # fmt: skip
 OUTPUTS: Final[tuple[OutputName, ...]] = get_args(OutputName)
-DEFAULT_OUTPUTS: Final[tuple[OutputName, ...]] = OUTPUTS[:-1]
+# Not made unless asked for: probabilities for their size. Accuracy comes by itself where there is reference data.
+_ON_REQUEST: Final = frozenset({"probabilities", "accuracy"})
+DEFAULT_OUTPUTS: Final[tuple[OutputName, ...]] = tuple(name for name in OUTPUTS if name not in _ON_REQUEST)
 
 UploadId = Annotated[str, StringConstraints(pattern=UPLOAD_ID)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -90,6 +93,18 @@ class Parcels(_Strict):
         return self
 
 
+class Reference(_Strict):
+    """Points or polygons whose class is known, to assess the map with; they never reach the network.
+
+    `class_field` names the field of the classes: codes 1-17, labels 1-10 and A-G, or GeoClimate's 101-107.
+    `layer` names the layer of a file that has several.
+    """
+
+    upload: UploadId
+    layer: Text | None = None
+    class_field: Text = "lcz"
+
+
 class Inputs(_Strict):
     """The inputs of a mapping process. Without `aoi` the whole uploaded image is mapped."""
 
@@ -97,6 +112,7 @@ class Inputs(_Strict):
     imagery: Imagery
     buildings: Buildings | None = None
     parcels: Parcels | None = None
+    reference: Reference | None = None
     units: Literal["auto", "pixel", "scene", "parcel"] = "auto"
     resolution: Literal[10] = 10
     model: Text = "magnet"
@@ -120,6 +136,8 @@ class Inputs(_Strict):
             named["/inputs/buildings/upload"] = self.buildings.upload
         if self.parcels and self.parcels.upload:
             named["/inputs/parcels/upload"] = self.parcels.upload
+        if self.reference:
+            named["/inputs/reference/upload"] = self.reference.upload
         return named
 
 
@@ -138,8 +156,22 @@ class Execute(_Strict):
 
     @property
     def selected(self) -> tuple[OutputName, ...]:
-        """The outputs to make: the keys of the standard's `outputs` member, else the input of that name."""
-        return tuple(self.outputs) if self.outputs else self.inputs.outputs
+        """The outputs to make: the keys of the standard's `outputs` member, else the input of that name.
+
+        Where neither is given these are the defaults, and the accuracy if there is reference data.
+        """
+        if self.outputs:
+            return tuple(self.outputs)
+        if self.inputs.reference and "outputs" not in self.inputs.model_fields_set:
+            return (*self.inputs.outputs, "accuracy")
+        return self.inputs.outputs
+
+    @model_validator(mode="after")
+    def _assessable(self) -> Execute:
+        if "accuracy" in self.selected and self.inputs.reference is None:
+            msg = "the output accuracy needs reference data: give inputs.reference"
+            raise ValueError(msg)
+        return self
 
 
 def parse_execute(body: Any) -> Execute:
@@ -175,6 +207,7 @@ _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("inputs", "imagery", "stac"): StacSearch,
     ("inputs", "buildings"): Buildings,
     ("inputs", "parcels"): Parcels,
+    ("inputs", "reference"): Reference,
 }
 
 

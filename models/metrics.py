@@ -112,12 +112,19 @@ def class_f1(matrix: NDArray[np.int64], labels: Sequence[str]) -> dict[str, floa
 
 
 def scores(matrix: NDArray[np.int64]) -> dict[str, float]:
-    """Return the accuracies a model card tells, rounded to four places; what cannot be measured is left out."""
+    """Return the accuracies a model card tells, rounded to four places; what cannot be measured is left out.
+
+    OA_w, OA_u and OA_bu are notions of the 17 Local Climate Zones: other matrices go without.
+    """
     told = {
         "OA": overall_accuracy(matrix), "AA": average_accuracy(matrix), "kappa": kappa(matrix),
-        "macro_F1": macro_f1(matrix), "OA_w": weighted_accuracy(matrix), "OA_u": urban_accuracy(matrix),
-        "OA_u_strict": strict_urban_accuracy(matrix), "OA_bu": built_accuracy(matrix),
+        "macro_F1": macro_f1(matrix),
     }  # fmt: skip
+    if len(matrix) == len(SIMILARITY):
+        told |= {
+            "OA_w": weighted_accuracy(matrix), "OA_u": urban_accuracy(matrix),
+            "OA_u_strict": strict_urban_accuracy(matrix), "OA_bu": built_accuracy(matrix),
+        }  # fmt: skip
     return {name: round(value, 4) for name, value in told.items() if not np.isnan(value)}
 
 

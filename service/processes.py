@@ -25,6 +25,10 @@ _INPUTS: Final = {
     "imagery": ("Imagery", "A STAC search, or files uploaded before."),
     "buildings": ("Buildings", "Uploaded footprints with heights in metres."),
     "parcels": ("Parcels", "Polygons mapped as units: uploaded before, or inline GeoJSON features."),
+    "reference": (
+        "Reference data",
+        "Uploaded points or polygons of known class; the map's accuracy is measured on them.",
+    ),
     "units": ("Units", "What is given one class: the pixel, the 100 m scene cell, the parcel, or the fittest of them."),
     "resolution": ("Resolution", "Metres a pixel of the map."),
     "model": ("Model", "The network that maps; see models."),
@@ -42,6 +46,7 @@ OUTPUT_TYPES: Final = {
     "style": ("Styles for QGIS and SLD readers", "application/zip"),
     "item": ("STAC item", "application/geo+json"),
     "probabilities": ("Probabilities of every class", "application/zip"),
+    "accuracy": ("Accuracy against the reference data, where there is any", "application/json"),
 }
 _MEMBERS: Final = {
     "Polygon": "coordinates", "MultiPolygon": "coordinates", "Feature": "geometry", "FeatureCollection": "features",

@@ -8,6 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+from shapely.geometry import Point
 
 from jobs.queue import make_app
 from jobs.request import parse_execute
@@ -27,16 +28,32 @@ def context_of(stack, folder: Path, block_pixels: int) -> Context:
     return Context(settings, make_app(settings))
 
 
+def write_reference(sample: Path, path: Path) -> Path:
+    """Sixty squares of 60 m and as many points, drawn with a seed, labelled with the truth at their centre."""
+    rng = np.random.default_rng(3)
+    with rasterio.open(sample / "truth.tif") as truth:
+        rows, columns = rng.integers(4, truth.height - 4, 120), rng.integers(4, truth.width - 4, 120)
+        codes = truth.read(1)[rows, columns]
+        centres = [Point(truth.xy(row, column)) for row, column in zip(rows, columns, strict=True)]
+        shapes = [centre.buffer(30, cap_style="square") if i < 60 else centre for i, centre in enumerate(centres)]
+        gpd.GeoDataFrame({"zone": codes}, geometry=shapes, crs=truth.crs).to_file(path)
+    return path
+
+
 def submit(context: Context, sample: Path) -> str:
     uploads = {}
-    for name in ("parcels", "buildings"):
-        path = sample / f"{name}.gpkg"
+    folder = context.storage.folder
+    reference = write_reference(sample, folder.parent / f"{folder.name}-reference.gpkg")
+    for name, path in (
+        ("parcels", sample / "parcels.gpkg"), ("buildings", sample / "buildings.gpkg"), ("reference", reference),
+    ):  # fmt: skip
         uploads[name] = context.uploads.add(path, filename=path.name, kind="vector", suffix=".gpkg", facts={}).upload
     inputs = {
         "aoi": json.loads((sample / "aoi.geojson").read_text()),
         "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": "2000-01-01/2100-01-01"}},
         "parcels": {"upload": uploads["parcels"], "id_field": "parcel_id"},
         "buildings": {"upload": uploads["buildings"]},
+        "reference": {"upload": uploads["reference"], "class_field": "zone"},
     }
     return context.store.create("local-climate-zones", parse_execute({"inputs": inputs})).job
 
@@ -60,10 +77,14 @@ def small(stack, sample, tmp_path_factory):
     return context, run(context, submit(context, sample))
 
 
-def test_block_size_changes_no_pixel(small, stack, sample, tmp_path):
-    context, plan = small
-    other = context_of(stack, tmp_path, 480)
-    whole = run(other, submit(other, sample))
+@pytest.fixture(scope="module")
+def wide(stack, sample, tmp_path_factory):
+    context = context_of(stack, tmp_path_factory.mktemp("wide"), 480)
+    return context, run(context, submit(context, sample))
+
+
+def test_block_size_changes_no_pixel(small, wide):
+    (context, plan), (other, whole) = small, wide
     assert len(whole.blocks) < len(plan.blocks)
     for name in ("map", "confidence", "units"):
         arrays = []
@@ -90,6 +111,31 @@ def test_every_step_run_twice_changes_no_byte(small):
     assert make_plan(context, plan.job) == plan
     assemble(context, plan)
     assert bytes_below(folder) == before
+
+
+def opened(context: Context, job: str, name: str) -> bytes:
+    return context.storage.get(context.store.result(job).outputs[name].key)
+
+
+def test_the_map_is_assessed_with_the_reference_data(small):
+    context, plan = small
+    told = json.loads(opened(context, plan.job, "accuracy"))
+    assert told["reference"]["points"] + told["reference"]["polygons"] == plan.reference > 80
+    assert told["reference"]["polygons"] > 30
+    assert told["reference"]["pixels"] > 30 * told["reference"]["polygons"]
+    assert {w.code for w in plan.warnings} >= {"reference-outside-area"}
+    assert told["metrics"]["OA"] > 0.7
+    assert told["bootstrap"]["metrics"]["OA"]["repeats"] == 25
+    assert 0.7 < told["area_estimates"]["overall_accuracy"] <= 1
+    page = opened(context, plan.job, "factsheet").decode()
+    assert "Accuracy against your reference data" in page
+    assert "Confusion matrix" in page
+    item = json.loads(opened(context, plan.job, "item"))
+    assert item["assets"]["accuracy"]["roles"] == ["metadata"]
+
+
+def test_block_size_changes_no_figure(small, wide):
+    assert opened(small[0], small[1].job, "accuracy") == opened(wide[0], wide[1].job, "accuracy")
 
 
 def test_probabilities_cover_the_grid_and_sum_to_one(small):

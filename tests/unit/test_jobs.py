@@ -14,7 +14,7 @@ from jobs.ids import new_id
 from jobs.links import LinkSigner
 from jobs.plan import count_blocks, cut_blocks
 from jobs.record import LiveRecord, check_transition
-from jobs.request import OUTPUTS, parse_execute
+from jobs.request import DEFAULT_OUTPUTS, parse_execute
 from jobs.settings import Settings, settings_page
 
 UPLOAD = "upl_" + "0" * 26
@@ -24,7 +24,7 @@ MINIMAL = {"inputs": {"imagery": {"uploads": [UPLOAD]}}}
 def test_minimal_request_gets_the_defaults():
     execute = parse_execute(MINIMAL)
     assert execute.inputs.model == "magnet"
-    assert execute.selected == OUTPUTS[:-1]
+    assert execute.selected == DEFAULT_OUTPUTS
 
 
 def test_standard_outputs_member_chooses_outputs():

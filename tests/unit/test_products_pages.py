@@ -20,9 +20,10 @@ from referencing import Registry, Resource
 
 from jobs.area import Grid, area_of
 from jobs.record import OutputFile, Warned
-from models.cards import Card, Score
+from models.cards import Card
 from models.classes import LOCAL_CLIMATE_ZONES
 from worker.imagery.plan import ImageryPlan, SceneRecord
+from worker.products.accuracy import Accuracy, assess
 from worker.products.facts import MapFacts, measure
 from worker.products.factsheet import write_factsheet
 from worker.products.preview import draw_preview
@@ -150,11 +151,31 @@ def test_the_factsheet_tells_all_and_loads_nothing(facts: MapFacts) -> None:
     assert "reference data</h2>" not in page
 
 
+def reference(*codes: tuple[int, int], polygons: bool = True) -> Accuracy:
+    """An assessment of one feature a pair (truth, map), ten pixels each."""
+    counts = np.zeros((len(codes), 18), np.int64)
+    counts[np.arange(len(codes)), [found for _, found in codes]] = 10
+    truth, kind = np.array([t for t, _ in codes]), np.full(len(codes), polygons)
+    km2 = np.array([a.km2 for a in measure(CLASSES, UNITS, CONFIDENCE, grid=GRID, kinds=LOCAL_CLIMATE_ZONES).classes])
+    return assess(truth, counts, kind, classes=LOCAL_CLIMATE_ZONES, mapped_km2=km2)
+
+
 def test_reference_accuracy_appears_where_there_is_one(facts: MapFacts) -> None:
-    score = Score(data="400 points", method="confusion matrix", metrics={"OA": 0.81234})
-    page = write_factsheet(replace(facts, reference=score), b"png")
-    assert "Accuracy against your reference data" in page
-    assert "0.812" in page
+    found = reference((5, 5), (5, 5), (5, 17), (17, 17), (17, 17), (15, 15))
+    page = write_factsheet(replace(facts, reference=found), b"png")
+    assert page == write_factsheet(replace(facts, reference=found), b"png")
+    tags = Tags(page).found
+    assert len([t for t, _ in tags if t == "rect"]) == 3 + 9
+    for text in ("Accuracy against your reference data", "60 pixels", "6 polygons", "0.833", "25 draws by polygon",
+                 "Estimated overall accuracy", "User's", "km&sup2;, &plusmn;",
+                 "5 Open midrise", "left out"):  # fmt: skip
+        assert text in page, text
+
+
+def test_reference_that_missed_the_map_says_so(facts: MapFacts) -> None:
+    page = write_factsheet(replace(facts, reference=reference((5, 0), polygons=False)), b"png")
+    assert "nothing could be measured" in page
+    assert "10 more have no class" in page
 
 
 def test_a_factsheet_of_nothing_says_so(facts: MapFacts) -> None:

@@ -28,7 +28,9 @@ from worker.parcels.zonal import merge_sums
 from worker.pipeline import probabilities
 from worker.pipeline.mapping import read_frame, sums_key
 from worker.pipeline.outputs import Finished, write_outputs
-from worker.products.facts import PRODUCT_TITLES, MapFacts, measure
+from worker.products.accuracy import Accuracy, assess
+from worker.products.facts import PRODUCT_TITLES, MapFacts, Measured, measure
+from worker.reference import count_mapped
 
 Bytes = NDArray[np.uint8]
 
@@ -50,8 +52,22 @@ def assemble(context: Context, plan: Plan) -> None:
     card = card_of(plan.model)
     parcels, verdicts = _judge(context, plan, card)
     rasters = _decide(context, plan, card, parcels, verdicts)
-    warnings = (*plan.warnings, *_coverage(plan, rasters))
-    facts = _facts(context, plan, rasters, verdicts, warnings)
+    measured = measure(rasters.classes, rasters.units, rasters.confidence, grid=plan.pixel_grid, kinds=card.classes)
+    reference = _assess(context, plan, rasters.classes, measured, card)
+    warnings = (*plan.warnings, *_coverage(plan, rasters), *_unassessed(reference))
+    facts = MapFacts(
+        job=plan.job,
+        title=PRODUCT_TITLES[card.product],
+        card=card,
+        grid=plan.pixel_grid,
+        km2=plan.km2,
+        measured=measured,
+        imagery=ImageryPlan.model_validate(plan.imagery),
+        created=context.store.request(plan.job).created,
+        warnings=warnings,
+        parcels=None if verdicts is None else _counts(verdicts),
+        reference=reference,
+    )
     finished = Finished(plan, facts, rasters.classes, rasters.confidence, rasters.units, parcels, verdicts)
     context.live.update(plan.job, phase="writing the outputs")
     with TemporaryDirectory(dir=context.scratch) as folder:
@@ -121,22 +137,23 @@ def _coverage(plan: Plan, rasters: _Rasters) -> Sequence[Warned]:
     return (Warned(code="partly-mapped", detail=detail),)
 
 
-def _facts(
-    context: Context, plan: Plan, rasters: _Rasters, verdicts: Verdicts | None, warnings: tuple[Warned, ...]
-) -> MapFacts:
-    card = card_of(plan.model)
-    return MapFacts(
-        job=plan.job,
-        title=PRODUCT_TITLES[card.product],
-        card=card,
-        grid=plan.pixel_grid,
-        km2=plan.km2,
-        measured=measure(rasters.classes, rasters.units, rasters.confidence, grid=plan.pixel_grid, kinds=card.classes),
-        imagery=ImageryPlan.model_validate(plan.imagery),
-        created=context.store.request(plan.job).created,
-        warnings=warnings,
-        parcels=None if verdicts is None else _counts(verdicts),
-    )
+def _assess(context: Context, plan: Plan, mapped: Bytes, measured: Measured, card: Card) -> Accuracy | None:
+    """Return how right the map is where the job's reference data say what is there."""
+    if not plan.reference:
+        return None
+    frame = read_frame(context, f"jobs/{plan.job}/reference.parquet")
+    counts = count_mapped(frame, mapped, plan.pixel_grid, plan.blocks, len(card.classes))
+    polygon = (frame.geom_type != "Point").to_numpy()
+    km2 = np.array([area.km2 for area in measured.classes])
+    return assess(frame["class_code"].to_numpy(), counts, polygon, classes=card.classes, mapped_km2=km2)
+
+
+def _unassessed(reference: Accuracy | None) -> Sequence[Warned]:
+    """Say that no reference feature lies on the map, where that is so."""
+    if reference is None or reference.pixels:
+        return ()
+    detail = "no reference feature lies on a mapped pixel: the accuracy could not be measured"
+    return (Warned(code="not-assessed", detail=detail),)
 
 
 def _counts(verdicts: Verdicts) -> dict[str, int]:

@@ -19,6 +19,7 @@ from jobs.storage import Storage
 from models.cards import Card
 from worker.parcels.units import Verdicts
 from worker.pipeline import probabilities
+from worker.products.accuracy import accuracy_document
 from worker.products.cog import UNIT_COLOURS, class_colours, class_tags, write_cog
 from worker.products.facts import MapFacts
 from worker.products.factsheet import write_factsheet
@@ -51,16 +52,24 @@ class _Output:
     title: str
     write: Callable[[Finished, Path, Storage], None]
     of_parcels: bool = False
+    of_reference: bool = False
+
+    def possible(self, finished: Finished) -> bool:
+        """Say whether the job had what this output tells of."""
+        return not (self.of_parcels and finished.verdicts is None) and not (
+            self.of_reference and finished.facts.reference is None
+        )
 
 
 def write_outputs(finished: Finished, folder: Path, storage: Storage) -> dict[str, OutputFile]:
     """Write the outputs asked for into `folder`, store them, and return what they are by name.
 
-    Outputs of parcels are left out of a job without parcels. The item comes last, as it describes the others.
+    Outputs of parcels or reference data are left out of a job without them. The item comes last, as it describes the
+    others.
     """
     outputs: dict[str, OutputFile] = {}
     for name, output in _OUTPUTS.items():
-        if name in finished.plan.outputs and not (output.of_parcels and finished.verdicts is None):
+        if name in finished.plan.outputs and output.possible(finished):
             path = folder / output.filename
             output.write(finished, path, storage)
             outputs[name] = _put(storage, finished.plan.job, path, output)
@@ -154,6 +163,11 @@ def _probabilities(finished: Finished, path: Path, storage: Storage) -> None:
             archive.writestr(zipfile.ZipInfo(key.removeprefix(f"{root}/"), _EPOCH), storage.get(key) or b"")
 
 
+def _accuracy(finished: Finished, path: Path, _: Storage) -> None:
+    assert finished.facts.reference is not None  # noqa: S101 - write_outputs leaves it out of a job without reference
+    path.write_bytes(accuracy_document(finished.facts.reference))
+
+
 _COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 _OUTPUTS: Final = {
     "map": _Output("map.tif", _COG, "Class map", _map),
@@ -167,5 +181,8 @@ _OUTPUTS: Final = {
     "factsheet": _Output("factsheet.html", "text/html", "Factsheet", _factsheet),
     "style": _Output("style.zip", "application/zip", "Styles for QGIS and others", _style),
     "probabilities": _Output("probabilities.zarr.zip", "application/zip", "Class probabilities (Zarr)", _probabilities),
+    "accuracy": _Output(
+        "accuracy.json", "application/json", "Accuracy against the reference data", _accuracy, of_reference=True
+    ),
 }
 _ITEM: Final = _Output("item.json", "application/geo+json", "STAC item", lambda *_: None)

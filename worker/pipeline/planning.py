@@ -21,6 +21,7 @@ from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_image
 from worker.parcels.cleaning import clean_parcels
 from worker.parcels.sources import load_buildings, load_parcels
 from worker.pipeline import probabilities
+from worker.reference import load_reference
 
 PROBE_PIXELS = 240
 
@@ -50,7 +51,8 @@ def _plan(context: Context, request: RequestRecord, execute: Execute) -> Plan:
     outline = project(shape(imagery.area), grid.crs)
     context.live.update(request.job, phase="cleaning parcels and buildings")
     parcels, vector_warnings = _vectors(context, request.job, inputs, grid, outline)
-    warnings = (*imagery.warnings, *vector_warnings, *_domain(context, imagery, card, grid))
+    reference, reference_warnings = _reference(context, request.job, inputs, grid, outline)
+    warnings = (*imagery.warnings, *vector_warnings, *reference_warnings, *_domain(context, imagery, card, grid))
     return Plan(
         job=request.job,
         model=card.id,
@@ -63,6 +65,7 @@ def _plan(context: Context, request: RequestRecord, execute: Execute) -> Plan:
         imagery=imagery.model_dump(mode="json"),
         has_buildings=inputs.buildings is not None,
         parcels=parcels,
+        reference=reference,
         units=inputs.units,
         outputs=execute.selected,
         warnings=warnings,
@@ -93,6 +96,19 @@ def _vectors(
         _store(context, f"jobs/{job}/parcels.parquet", cleaned.frame)
         count = len(cleaned.frame)
     return count, warnings
+
+
+def _reference(
+    context: Context, job: str, inputs: Inputs, grid: Grid, outline: BaseGeometry
+) -> tuple[int | None, Sequence[Warned]]:
+    """Store the usable reference features; return their number and what the client should know."""
+    if inputs.reference is None:
+        return None, ()
+    classes = card_of(inputs.model).classes
+    where = (context.uploads, context.settings, context.scratch)
+    loaded = load_reference(inputs.reference, classes, grid, outline, *where)
+    _store(context, f"jobs/{job}/reference.parquet", loaded.frame)
+    return len(loaded.frame), loaded.warnings
 
 
 def _store(context: Context, key: str, frame: gpd.GeoDataFrame) -> None:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from jobs.area import Grid
 from jobs.record import Warned
-from models.cards import Card, Score
+from models.cards import Card
 from models.classes import NODATA, MapClass
 from worker.imagery.plan import ImageryPlan
 from worker.parcels.units import PARCEL, PIXEL, SCENE, UNIT_NAMES
+from worker.products.accuracy import Accuracy
 
 PRODUCT_TITLES = {"local-climate-zones": "Local Climate Zones", "land-cover": "Land cover"}
 
@@ -65,7 +66,7 @@ class MapFacts:
     created: datetime
     warnings: tuple[Warned, ...] = ()
     parcels: dict[str, int] | None = None
-    reference: Score | None = None
+    reference: Accuracy | None = None
 
     @property
     def product_title(self) -> str:

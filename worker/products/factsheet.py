@@ -9,6 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.cards import Score
+from worker.products.accuracy import confusion_picture
 from worker.products.facts import MapFacts
 from worker.products.style import legend
 
@@ -17,6 +18,7 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 _PALE: Final = 200.0
 _METRICS: Final = {
     "OA": "Overall accuracy", "AA": "Mean class accuracy", "kappa": "Kappa", "OA_u": "Urban classes",
+    "OA_u_strict": "Urban, strict",
     "OA_bu": "Built against natural", "OA_w": "Weighted by likeness", "F1": "Macro F1", "mIoU": "Mean IoU",
 }  # fmt: skip
 
@@ -35,8 +37,9 @@ def write_factsheet(facts: MapFacts, preview: bytes) -> str:
     )
     picture = f"data:image/png;base64,{base64.b64encode(preview).decode()}"
     return environment.get_template("factsheet.html.j2").render(
-        facts=facts, card=facts.card, picture=picture, chart=_chart(facts), metrics=_metrics(facts.card.accuracy)
-    )
+        facts=facts, card=facts.card, picture=picture, chart=_chart(facts), metrics=_metrics(facts.card.accuracy),
+        confusion=None if facts.reference is None else confusion_picture(facts.reference),
+    )  # fmt: skip
 
 
 def _chart(facts: MapFacts) -> list[dict[str, Any]]:
@@ -77,5 +80,7 @@ def _km2(value: float) -> str:
     return f"{value:,.2f}" if value < 100 else f"{value:,.1f}"  # noqa: PLR2004 - four digits are enough
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
     return f"{value:.3f}".rstrip("0").rstrip(".")

@@ -29,7 +29,7 @@ _SHA256_MULTIHASH: Final = "1220"
 _ROLES: Final[dict[str, list[str]]] = {
     "map": ["data"], "confidence": ["data", "confidence"], "units": ["data"], "parcels": ["data"],
     "parcels-gpkg": ["data"], "preview": ["overview", "thumbnail"], "factsheet": ["metadata"], "style": ["style"],
-    "probabilities": ["data"],
+    "probabilities": ["data"], "accuracy": ["metadata"],
 }  # fmt: skip
 _RASTERS: Final = ("map", "confidence", "units")
 
