@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any, Final
 
 import numpy as np
-import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from jobs.errors import InferenceUnavailable
+from jobs.inference_connections import Connections, SharedMemory, passes
 from models.cards import Card
 from models.errors import WeightsUnavailable
 
@@ -18,28 +17,19 @@ Reflectance = np.ndarray[Any, np.dtype[np.float32]]
 Probabilities = np.ndarray[Any, np.dtype[np.uint8]]
 
 _ATTEMPTS: Final = 6
-# What goes away: the server restarts or is not up yet, a model is being loaded again, a call took too long.
-_PASSING: Final = (
-    "UNAVAILABLE",
-    "not healthy",
-    "not ready",
-    "no available versions",
-    "DEADLINE_EXCEEDED",
-    "Connection",
-)
 _ABSENT: Final = "is not found"
 
 
 class TritonModels:
-    """A client of one Triton server. Safe to share between threads: every thread gets a channel of its own.
+    """A client of one Triton server. Safe to share between threads: a request has a channel of its own while it runs.
 
-    Make it after a fork, never before.
+    Make it after a fork, never before. `shared_memory` says how tiles travel: through memory shared with the server
+    ("on"), over gRPC ("off"), or through memory where the address is this host's own ("auto").
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
-        self._url = url
+    def __init__(self, url: str, *, timeout: float, shared_memory: SharedMemory = "auto") -> None:
         self._timeout = timeout
-        self._channels = threading.local()
+        self._connections = Connections(url, shared_memory)
 
     def predict(self, card: Card, spectral: Reflectance, morphology: Reflectance | None = None) -> Probabilities:
         """Return the class probabilities of one tile, (class, node, node) as 255 p.
@@ -48,20 +38,19 @@ class TritonModels:
         Raises InferenceUnavailable once the retries are used up, WeightsUnavailable for a model the server does not
         have, ValueError for arrays of another shape.
         """
-        inputs = [_tensor("spectral", spectral, len(card.input.bands), card)]
+        inputs = {"spectral": _batch("spectral", spectral, len(card.input.bands), card)}
         if card.input.morphology:
             if morphology is None:
                 msg = f"{card.id} needs the morphology input; give zeros where nothing is known"
                 raise ValueError(msg)
-            inputs.append(_tensor("morphology", morphology, None, card))
-        nodes = card.geometry.tile // card.geometry.step
-        answer = self._infer(card, inputs).as_numpy("probabilities")
-        return np.asarray(answer, np.uint8).reshape(len(card.classes), nodes, nodes)
+            inputs["morphology"] = _batch("morphology", morphology, None, card)
+        return self._infer(card, inputs)
 
     def check_served(self, card: Card) -> None:
         """Raise WeightsUnavailable where the server answers and does not have the card's model at all."""
         try:
-            self._channel().get_model_metadata(card.serving.model, client_timeout=2.0)
+            with self._connections.borrow() as connection:
+                connection.client.get_model_metadata(card.serving.model, client_timeout=2.0)
         except InferenceServerException as error:
             if _ABSENT in str(error):
                 raise _absent(card) from error
@@ -69,42 +58,39 @@ class TritonModels:
     def ready(self, model: str) -> bool:
         """Return whether the server answers and says the model is ready."""
         try:
-            return bool(self._channel().is_model_ready(model, client_timeout=2.0))
+            with self._connections.borrow() as connection:
+                return bool(connection.client.is_model_ready(model, client_timeout=2.0))
         except InferenceServerException:
             return False
 
-    def _infer(self, card: Card, inputs: list[Any]) -> Any:
+    def close(self) -> None:
+        """Give channels and shared memory back; the end of the process does the same."""
+        self._connections.close()
+
+    def _infer(self, card: Card, inputs: dict[str, Reflectance]) -> Probabilities:
+        nodes = card.geometry.tile // card.geometry.step
+        shape = (len(card.classes), nodes, nodes)
         for attempt in range(_ATTEMPTS):
             try:
-                return self._channel().infer(card.serving.model, inputs, client_timeout=self._timeout)
+                with self._connections.borrow() as connection:
+                    return connection.infer(card.serving.model, inputs, ("probabilities", shape), self._timeout)
             except InferenceServerException as error:
                 if _ABSENT in str(error):
                     raise _absent(card) from error
-                if not _passes(error) or attempt == _ATTEMPTS - 1:
+                if not passes(error) or attempt == _ATTEMPTS - 1:
                     msg = f"the model server did not map a tile with {card.id!r}; ask the operator to look at it"
                     raise InferenceUnavailable(msg) from error
                 time.sleep(min(0.25 * 2**attempt, 4.0))
         raise AssertionError
 
-    def _channel(self) -> triton.InferenceServerClient:
-        if not hasattr(self._channels, "client"):
-            self._channels.client = triton.InferenceServerClient(self._url)
-        return self._channels.client
 
-
-def _tensor(name: str, values: Reflectance, channels: int | None, card: Card) -> Any:
+def _batch(name: str, values: Reflectance, channels: int | None, card: Card) -> Reflectance:
     side = card.geometry.tile + 2 * card.geometry.halo
     expected = (channels or values.shape[0], side, side)
     if values.shape != expected:
         msg = f"{name} of {card.id} is {expected}, not {values.shape}"
         raise ValueError(msg)
-    tensor = triton.InferInput(name, [1, *values.shape], "FP32")
-    tensor.set_data_from_numpy(np.ascontiguousarray(values[None], np.float32))
-    return tensor
-
-
-def _passes(error: InferenceServerException) -> bool:
-    return any(word in str(error) for word in _PASSING)
+    return np.asarray(values[None], np.float32)
 
 
 def _absent(card: Card) -> WeightsUnavailable:

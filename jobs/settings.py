@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     # Inference.
     triton_url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC")
     triton_timeout: float = Field(120.0, gt=0, description="seconds one tile may take")
+    triton_shared_memory: Literal["auto", "on", "off"] = Field(
+        "auto", description="whether tiles reach Triton through shared memory; auto: where its address is this host's"
+    )
 
     # Links, uploads and limits.
     public_url: str = Field("http://127.0.0.1:3000", description="where clients reach the service; starts local links")

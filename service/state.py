@@ -79,7 +79,9 @@ def open_state(settings: Settings) -> State:
         uploads=UploadStore(storage),
         queue=make_app(settings),
         signer=LinkSigner(settings.link_secret.get_secret_value()),
-        triton=TritonModels(settings.triton_url, timeout=settings.triton_timeout),
+        triton=TritonModels(
+            settings.triton_url, timeout=settings.triton_timeout, shared_memory=settings.triton_shared_memory
+        ),
     )
 
 

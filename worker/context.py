@@ -47,7 +47,8 @@ class Context:
     @cached_property
     def models(self) -> TritonModels:
         """The model server."""
-        return TritonModels(self.settings.triton_url, timeout=self.settings.triton_timeout)
+        told = self.settings
+        return TritonModels(told.triton_url, timeout=told.triton_timeout, shared_memory=told.triton_shared_memory)
 
     @cached_property
     def scratch(self) -> Path:
