@@ -74,3 +74,6 @@ def _training() -> Any:
     except ModuleNotFoundError as error:
         msg = f"training needs {error.name}: pip install 'cityzones[train]'"
         raise MissingExtra(msg) from error
+
+
+importlib.import_module("service.cli_evaluate").register(app)

@@ -1,0 +1,67 @@
+"""`cityzones models evaluate-city`: how right a model is on a city whose classes are known."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from models.cards import card_of
+from models.errors import CityzonesError
+from service.cli_map import FAILED, console, say_problem
+
+# Imported by name and only on this command: reading cities belongs to training, which the service goes without.
+_CITIES: Final = "models.data.cities"
+_NETWORK: Final = "models.city_network"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the models' group."""
+    app.command("evaluate-city")(evaluate_city)
+
+
+def evaluate_city(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with <city>_lcz.tif and its companions.")],
+    card: Annotated[str, typer.Option(help="Id of the model.")],
+    smooth: Annotated[bool, typer.Option(help="Average each cell with its eight neighbours.")] = True,
+    flips: Annotated[bool, typer.Option(help="Average eight turned and mirrored views: eight times the work.")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 is all cores.")] = 0,
+) -> None:
+    """Map a city of known classes with a model and print its accuracy, as JSON on the last line.
+
+    DIR holds <city>_sen2_rgb_<season>.tif (any seasons), <city>_lcz.tif, <city>_osm_buildings.gpkg.zip and
+    <city>_osm_cells.geojson. Cells where buildings were not mapped are left out.
+    """
+    try:
+        told = card_of(card)
+        network = importlib.import_module(_NETWORK)
+        with console.status(f"reading {folder}"):
+            city = importlib.import_module(_CITIES).read_city(folder)
+        manner = network.Manner(smooth=smooth, flips=flips, threads=threads)
+        found = network.evaluate_card(told, city, manner, tell=_tell)
+    except CityzonesError as error:
+        say_problem({"detail": error.detail})
+        raise typer.Exit(FAILED) from error
+    console.print(_table(found))
+    sys.stdout.write(json.dumps({"city": city.name, "card": told.id, "seasons": list(city.seasons), **found}) + "\n")
+
+
+def _tell(line: str) -> None:
+    console.print(line, markup=False)
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table("accuracy", "", "95 % by square kilometre")
+    for name, value in found.items():
+        if isinstance(value, float):
+            low, high = found["intervals"].get(name, (None, None))
+            table.add_row(
+                name, f"{value:.3f}", f"{low:.3f} - {high:.3f}" if low is not None and high is not None else ""
+            )
+    table.add_row("cells", str(found["cells"]), "")
+    return table
