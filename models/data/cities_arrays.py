@@ -82,7 +82,7 @@ def save_arrays(city: CityGround, path: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "name": np.array(city.name),
         "crs": np.array(city.crs),
-        "transform": np.array((city.transform * Affine.translation(pixels[1].start, pixels[0].start))[:6]),
+        "transform": np.array(_moved(city.transform, pixels[0].start, pixels[1].start)[:6]),
         "seasons": np.array(city.seasons),
         "reflectance": _packed(city.reflectance[..., *pixels] * seen, PACKED_SCALE, np.uint16),
         "valid": seen,
@@ -133,6 +133,11 @@ def load_arrays(path: Path) -> CityGround:
         known=arrays["known"],
         kilometre=arrays["kilometre"],
     )
+
+
+def _moved(transform: Affine, rows: int, columns: int) -> Affine:
+    left, top = transform.c + columns * transform.a, transform.f + rows * transform.e
+    return Affine(transform.a, 0.0, left, 0.0, transform.e, top)
 
 
 def _cropped_cells(known: NDArray[np.bool_]) -> tuple[slice, slice]:
