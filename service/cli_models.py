@@ -15,12 +15,16 @@ from models.cards import card_of, cards
 from models.errors import CityzonesError, MissingExtra
 from models.weights import fetch as fetch_weights
 from models.weights import weights_path
+from service import cli_so2sat
 from service.cli_map import FAILED, console, say_problem
 
 # Imported by name and only on this command: it needs torch, which nothing else here may.
 _TRAINING: Final = "models.training"
 
-app = typer.Typer(no_args_is_help=True, help="Models: list, fetch, train.")
+app = typer.Typer(no_args_is_help=True, help="Models: list, fetch, train; So2Sat files.")
+app.command("so2sat-info")(cli_so2sat.info)
+app.command("so2sat-export")(cli_so2sat.export)
+app.command("so2sat-picture")(cli_so2sat.picture)
 
 
 @app.command("list")

@@ -98,6 +98,9 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "bad-morphology": Problem(500, "Buildings and grid do not fit", _REPORT),
     "bad-procedural-city": Problem(500, "The sample city cannot be made", _REPORT),
     "bad-training": Problem(500, "The training run cannot be made", "Ask for a run within the limits named."),
+    "bad-dataset": Problem(
+        500, "A data set cannot be used", "Correct what the message names, or fetch the file again."
+    ),
     "stack-failed": Problem(500, "A server of the embedded stack failed", "Read the log the message names."),
     "model-failed": Problem(500, "The model server could not load a model", "Read the model server's log."),
     "triton-missing": Problem(500, "There is no model server", "Install one as the message says."),
