@@ -12,13 +12,16 @@ from scipy.ndimage import uniform_filter
 
 from models.data.procedural import City
 from models.metrics import confusion
-from models.networks.magnet import WINDOW, Magnet
+from models.networks.magnet import WINDOW
+from models.networks.variants import AnyNetwork
 
 HALF: Final = WINDOW // 2
 _TILE: Final = 240
 
 
-def map_city(network: Magnet, reflectance: NDArray[np.float32], morphology: NDArray[np.float32]) -> NDArray[np.float32]:
+def map_city(
+    network: AnyNetwork, reflectance: NDArray[np.float32], morphology: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Return probabilities (17, y - 32, x - 32): one for each pixel whose window lies inside the rasters.
 
     The first is that of pixel 16, 16. Both sides must be even.
@@ -40,7 +43,7 @@ def inner(raster: NDArray[Any]) -> NDArray[Any]:
     return raster[HALF : raster.shape[0] - HALF, HALF : raster.shape[1] - HALF]
 
 
-def network_confusion(network: Magnet, cities: list[City], *, buildings: bool) -> NDArray[np.int64]:
+def network_confusion(network: AnyNetwork, cities: list[City], *, buildings: bool) -> NDArray[np.int64]:
     """Map cities with or without their buildings and count (truth, predicted) over every inner pixel."""
     total = np.zeros((17, 17), dtype=np.int64)
     for city in cities:

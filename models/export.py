@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from models.cards import CARDS_DIR
 from models.errors import WeightsUnavailable
 from models.magnet_card import write_card
-from models.networks.magnet import BANDS, FORMS, WINDOW, Magnet
+from models.networks.magnet import FORMS, WINDOW, Magnet
+from models.networks.variants import AnyNetwork
 
 WEIGHTS_DIR: Final = Path(__file__).parent / "weights"
 TILE: Final = 240
@@ -27,11 +28,13 @@ FULL: Final = 255.0
 class _Served(nn.Module):
     """The dense network with the output that is served: round(255 p) as uint8."""
 
-    def __init__(self, network: Magnet) -> None:
+    def __init__(self, network: AnyNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, spectral: Tensor, morphology: Tensor) -> Tensor:
+    def forward(self, spectral: Tensor, morphology: Tensor | None = None) -> Tensor:
+        if morphology is None:  # nothing is known of the buildings
+            morphology = torch.zeros_like(spectral[:, :1]).repeat(1, FORMS, 1, 1)
         probabilities, _ = self.network.pixels(spectral, morphology)
         return torch.round(FULL * probabilities).to(torch.uint8)
 
@@ -40,9 +43,9 @@ def load_magnet(checkpoint: Path) -> Magnet:
     """Read a float16 checkpoint into a network ready to map; raises WeightsUnavailable when it does not fit."""
     try:
         state = {name: value.float() for name, value in load_file(checkpoint).items()}
-        network = Magnet()
+        network = Magnet(state["mean"].shape[1])
         network.load_state_dict(state)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, KeyError, IndexError) as error:
         raise WeightsUnavailable(f"{checkpoint.name} does not hold MAGNET weights; train or fetch it again") from error
     return network.eval()
 
@@ -50,25 +53,33 @@ def load_magnet(checkpoint: Path) -> Magnet:
 def export_magnet(checkpoint: Path, out: Path, tile: int = TILE) -> Path:
     """Write `out`/magnet.onnx, and the checkpoint beside it, and return the ONNX file.
 
-    The graph takes `spectral` (1, 10, tile + 32, tile + 32) and `morphology` (1, 6, same) float32 and gives
-    `probabilities` (1, 17, tile, tile) uint8, 255 for certainty; its weights are those of the checkpoint exactly.
+    See `export_network` for the graph; its weights are those of the checkpoint exactly.
     """
     network = load_magnet(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
-    target = out / "magnet.onnx"
-    side = tile + WINDOW
-    example = (torch.zeros(1, BANDS, side, side), torch.zeros(1, FORMS, side, side))
+    target = export_network(network, out / "magnet.onnx", tile)
+    if checkpoint.resolve() != (out / "magnet.safetensors").resolve():
+        shutil.copyfile(checkpoint, out / "magnet.safetensors")
+    return target
+
+
+def export_network(network: AnyNetwork, target: Path, tile: int = TILE, *, morphology: bool = True) -> Path:
+    """Write the dense form of a network as ONNX to `target` and return it.
+
+    The graph takes `spectral` (1, bands, tile + 32, tile + 32) and, if asked, `morphology` (1, 6, same) float32 and
+    gives `probabilities` (1, 17, tile, tile) uint8, 255 for certainty.
+    """
+    side, names = tile + WINDOW, ["spectral", "morphology"][: 1 + morphology]
+    example = tuple(torch.zeros(1, channels, side, side) for channels in (network.bands, FORMS)[: len(names)])
     with torch.no_grad():
         torch.onnx.export(
             _Served(network).eval(), example, target, opset_version=OPSET, dynamo=False, do_constant_folding=True,
-            input_names=["spectral", "morphology"], output_names=["probabilities"],
+            input_names=names, output_names=["probabilities"],
         )  # fmt: skip
     model = onnx.load(target)
     model.producer_version = model.doc_string = ""
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, target)
-    if checkpoint.resolve() != (out / "magnet.safetensors").resolve():
-        shutil.copyfile(checkpoint, out / "magnet.safetensors")
     return target
 
 

@@ -19,7 +19,7 @@ SMOOTHING: Final = 0.08  # of a target's weight goes to similar classes
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each term counts beside the cross-entropy of the fused logits."""
+    """How much each term counts beside the cross-entropy of the fused logits; a term of 0 is not computed."""
 
     branches: float = 0.3
     geography: float = 0.3
@@ -32,21 +32,24 @@ def total_loss(output: Output, labels: Tensor, weights: LossWeights) -> Tensor:
     use = labels >= 0
     targets = soft_targets().to(labels.device)[labels[use]]
     loss = _cross_entropy(output.logits, use, targets)
-    branches = _cross_entropy(output.spectral, use, targets)
-    share = output.geography.share[:, 0]
-    branches = branches + _cross_entropy(output.morphological, use, targets, share)
-    probabilities = torch.softmax(output.logits, dim=1)
-    geography = geographic_loss(probabilities, class_distances(output.geography))
-    scale = torch.as_tensor(SCALES, dtype=probabilities.dtype, device=labels.device).reshape(1, -1, 1, 1)
-    known, priors = output.geography.known, output.geography.priors / scale
-    predicted = (F.smooth_l1_loss(output.predicted, priors.clamp(-3, 3), reduction="none", beta=0.1) * known).mean()
-    return (
-        loss
-        + weights.branches * branches
-        + weights.geography * geography
-        + weights.trust * trust_divergence(wanted_trust(output.geography), output.trust)
-        + weights.priors * predicted
-    )
+    if weights.branches:
+        share = output.geography.share[:, 0]
+        branches = _cross_entropy(output.spectral, use, targets)
+        loss = loss + weights.branches * (branches + _cross_entropy(output.morphological, use, targets, share))
+    if weights.geography:
+        probabilities = torch.softmax(output.logits, dim=1)
+        loss = loss + weights.geography * geographic_loss(probabilities, class_distances(output.geography))
+    if weights.trust:
+        loss = loss + weights.trust * trust_divergence(wanted_trust(output.geography), output.trust)
+    return loss + weights.priors * _prior_error(output) if weights.priors else loss
+
+
+def _prior_error(output: Output) -> Tensor:
+    """Return the mean Huber loss of the predicted priors, each as far as it is known."""
+    known, priors = output.geography.known, output.geography.priors
+    scale = torch.as_tensor(SCALES, dtype=priors.dtype, device=priors.device).reshape(1, -1, 1, 1)
+    wanted = (priors / scale).clamp(-3, 3)
+    return (F.smooth_l1_loss(output.predicted, wanted, reduction="none", beta=0.1) * known).mean()
 
 
 def geographic_loss(probabilities: Tensor, distances: Tensor) -> Tensor:
@@ -73,4 +76,5 @@ def soft_targets() -> Tensor:
 def _cross_entropy(logits: Tensor, use: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
     chosen = logits.permute(0, 2, 3, 1)[use]
     each = -(targets * torch.log_softmax(chosen, dim=1)).sum(dim=1)
-    return each.mean() if weight is None else (each * weight[use]).mean()
+    counted = each if weight is None else each * weight[use]
+    return counted.sum() / max(len(each), 1)

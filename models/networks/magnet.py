@@ -132,7 +132,8 @@ class Magnet(nn.Module):
         early = [_pool(branch.early(x), 2, 2) for branch, x in ((self.spectral, xs), (self.form, xm))]
         tops = self._tops(early[0], early[1], F.avg_pool2d(valid[:, :, 2:-2, 2:-2], 2), stride=5)
         fs, fm = (F.avg_pool2d(top, 2, 1) for top in tops)
-        geography = geography_of(reflectance, xm, STEP)
+        with torch.autocast(reflectance.device.type, enabled=False):  # priors need more digits than bfloat16 has
+            geography = geography_of(reflectance, xm, STEP)
         if feedback:
             wanted = wanted_trust(geography)
             fs, fm = amplify(fs, 1 + feedback * (1 - 2 * wanted)), amplify(fm, 1 + feedback * (2 * wanted - 1))

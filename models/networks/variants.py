@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -21,22 +21,6 @@ from models.networks.magnet import (
 )
 
 _TOP: Final = 128
-
-
-class Network(Protocol):
-    """What training and evaluation ask of a network: windows every 10 pixels, and at every pixel."""
-
-    bands: int
-    mean: Tensor
-    spread: Tensor
-
-    def grid(self, reflectance: Tensor, morphology: Tensor, feedback: float = 0.0) -> Output:
-        """See Magnet.grid."""
-        ...
-
-    def pixels(self, reflectance: Tensor, morphology: Tensor) -> tuple[Tensor, Tensor]:
-        """See Magnet.pixels."""
-        ...
 
 
 class _Plain(nn.Module):
@@ -110,14 +94,15 @@ class LateConcatenation(_Plain):
         return logits
 
 
-VARIANTS: Final[dict[str, type[Magnet | LateConcatenation | SpectralOnly]]] = {
+AnyNetwork = Magnet | LateConcatenation | SpectralOnly
+VARIANTS: Final[dict[str, type[AnyNetwork]]] = {
     "magnet": Magnet,
     "late-concatenation": LateConcatenation,
     "spectral-only": SpectralOnly,
 }
 
 
-def build(variant: str, bands: int = BANDS) -> Magnet | LateConcatenation | SpectralOnly:
+def build(variant: str, bands: int = BANDS) -> AnyNetwork:
     """Return a fresh network of a variant's name; raises KeyError for a name VARIANTS does not hold."""
     return VARIANTS[variant](bands)
 

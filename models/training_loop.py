@@ -1,0 +1,226 @@
+"""The steps of a training run: optimise, average, measure, and keep a checkpoint from which a run goes on unchanged."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from models.losses import LossWeights, total_loss
+from models.metrics import confusion, scores
+from models.networks.magnet import Output
+from models.networks.variants import AnyNetwork
+from models.training_config import BadTraining, RunConfig
+from models.training_sources import Batch, TrainingSource
+
+CHECKPOINT: Final = "checkpoint.pt"
+_TOLD_EVERY: Final = 10  # steps of one row of the history
+# What may differ between the two halves of a resumed run.
+_FREE: Final = ("device", "threads", "checkpoint_every", "resume")
+
+History = list[dict[str, float]]
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of a run after `step` steps: everything its next step depends on."""
+
+    network: AnyNetwork
+    average: AnyNetwork
+    optimiser: torch.optim.Optimizer
+    rng: np.random.Generator
+    step: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    history: History = field(default_factory=list)
+
+
+def begin(network: AnyNetwork, config: RunConfig, device: torch.device) -> Run:
+    """Return a run before its first step."""
+    network.to(device)
+    training = config.training
+    optimiser = torch.optim.AdamW(network.parameters(), lr=training.rate, weight_decay=training.decay)
+    return Run(network, copy.deepcopy(network), optimiser, np.random.default_rng([training.seed, 77]))
+
+
+def device_of(config: RunConfig) -> torch.device:
+    """Return the device a run computes on; raises BadTraining where it asks for a GPU that is not there."""
+    asked, there = config.training.device, torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        msg = "training.device is cuda, but torch sees no CUDA device here; use auto or cpu"
+        raise BadTraining(msg)
+    return torch.device("cuda" if there and asked != "cpu" else "cpu")
+
+
+def steps_of(config: RunConfig, source: TrainingSource) -> int:
+    """Return how many steps a run has."""
+    training = config.training
+    if training.epochs is not None:
+        return max(1, round(training.epochs * source.steps_per_epoch))
+    return training.steps or 1600
+
+
+def optimise(run: Run, source: TrainingSource, config: RunConfig, folder: Path | None) -> None:
+    """Take the steps that remain, with a progress bar on standard error; checkpoints go to `folder` if there is one."""
+    steps, training = steps_of(config, source), config.training
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=steps, completed=run.step)
+        for batch in source.batches(run.rng, run.step):
+            if run.step >= steps:
+                break
+            loss = _step(run, batch, config, steps)
+            run.losses.append(loss)
+            run.step += 1
+            progress.advance(task)
+            last = run.step == steps
+            if run.step % _TOLD_EVERY == 0 or last:
+                _tell(run, config, steps)
+            if run.step % training.validate_every == 0 or last:
+                found = _validated(run, source, config)
+                progress.update(task, description=f"loss {loss:.3f} validation OA {found:.3f}")
+                progress.console.print(f"step {run.step}: validation OA {found:.3f} ({source.held_back})", markup=False)
+            if folder is not None and (run.step % training.checkpoint_every == 0 or last):
+                save(run, config, folder)
+
+
+def _step(run: Run, batch: Batch, config: RunConfig, steps: int) -> float:
+    for group in run.optimiser.param_groups:
+        group["lr"] = config.training.rate * schedule(run.step, steps, config.training.warm_up)
+    here = batch.to(next(run.network.parameters()).device)
+    weights = _weights(config)
+    with precision(config, here.labels.device):
+        output = run.network.grid(here.reflectance, here.morphology, config.feedback)
+    loss = total_loss(_whole(output), here.labels, weights)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        msg = f"the loss became {value} at step {run.step + 1}; lower training.rate, or look for damage in the data"
+        raise BadTraining(msg)
+    run.optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+    run.optimiser.step()
+    _average(run.average, run.network, min(config.training.ema, (run.step + 1) / (run.step + 10)))
+    return value
+
+
+def _weights(config: RunConfig) -> LossWeights:
+    """Return the terms that count; variants without branches, geography and trust have the cross-entropy alone."""
+    if config.model.variant != "magnet":
+        return LossWeights(0, 0, 0, 0)
+    told = config.training.loss
+    return LossWeights(told.branches, told.geography, told.trust, told.priors)
+
+
+@contextmanager
+def precision(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Compute in the run's precision inside the block; weights and losses stay float32."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.training.precision == "bf16"):
+        yield
+
+
+def _whole(output: Output) -> Output:
+    """Return an output in float32: losses and softmax lose what bfloat16 cannot hold."""
+    names = ("logits", "spectral", "morphological", "trust", "predicted")
+    return replace(output, **{name: getattr(output, name).float() for name in names})
+
+
+def schedule(step: int, steps: int, warm_up: int) -> float:
+    """Return the share of the learning rate: up in a line, then down along a cosine to a hundredth."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    along = (step - warm_up) / max(steps - warm_up, 1)
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * along)))
+
+
+@torch.no_grad()
+def _average(average: AnyNetwork, network: AnyNetwork, keep: float) -> None:
+    for mine, new in zip(average.parameters(), network.parameters(), strict=True):
+        mine.lerp_(new, 1 - keep)
+
+
+def _tell(run: Run, config: RunConfig, steps: int) -> None:
+    rate = config.training.rate * schedule(run.step - 1, steps, config.training.warm_up)
+    run.history.append({"step": run.step, "loss": round(float(np.mean(run.losses)), 6), "rate": rate})
+    run.losses.clear()
+
+
+def _validated(run: Run, source: TrainingSource, config: RunConfig) -> float:
+    """Measure the averaged network, add it to the history and return the overall accuracy."""
+    found = scores(measure(run.average, source, config))
+    run.history.append({"step": run.step, **{f"validation_{name}": value for name, value in found.items()}})
+    return found.get("OA", float("nan"))
+
+
+@torch.no_grad()
+def measure(network: AnyNetwork, source: TrainingSource, config: RunConfig) -> NDArray[np.int64]:
+    """Count (truth, predicted) over the ground held back, the mean of the probabilities of all looks."""
+    device, total = next(network.parameters()).device, np.zeros((17, 17), dtype=np.int64)
+    for looks in source.validation():
+        mean: Any = 0
+        for look in looks:
+            here = look.to(device)
+            with precision(config, device):
+                logits = network.grid(here.reflectance, here.morphology).logits
+            mean = mean + torch.softmax(logits.float(), dim=1)
+        total += confusion(looks[0].labels.numpy() + 1, mean.argmax(dim=1).cpu().numpy() + 1)
+    return total
+
+
+def fingerprint(config: RunConfig) -> str:
+    """Return a hash of all that decides the weights of a run: two halves of one run must agree on it."""
+    told = config.model_dump(mode="json", exclude={"output": True, "training": set(_FREE)})
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def save(run: Run, config: RunConfig, folder: Path) -> None:
+    """Replace the checkpoint of a folder at once: it is either the old one or the new one, whenever we are killed."""
+    state = {
+        "fingerprint": fingerprint(config), "step": run.step, "seconds": run.seconds, "losses": list(run.losses),
+        "history": json.dumps(run.history), "rng": json.dumps(run.rng.bit_generator.state),
+        "network": run.network.state_dict(), "average": run.average.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+    }  # fmt: skip
+    scratch = folder / f".{CHECKPOINT}.{secrets.token_hex(4)}"
+    try:
+        with scratch.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(folder / CHECKPOINT)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def resume(run: Run, config: RunConfig, folder: Path) -> None:
+    """Put a run where the checkpoint of a folder left it; raises BadTraining if it is damaged or another run's."""
+    path = folder / CHECKPOINT
+    device = next(run.network.parameters()).device
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        if state["fingerprint"] != fingerprint(config):
+            msg = f"{path} is of a run with another configuration; give the same one, or another output.folder"
+            raise BadTraining(msg)
+        run.network.load_state_dict(state["network"])
+        run.average.load_state_dict(state["average"])
+        run.optimiser.load_state_dict(state["optimiser"])
+        run.rng.bit_generator.state = json.loads(state["rng"])
+        run.step, run.seconds, run.losses = state["step"], state["seconds"], list(state["losses"])
+        run.history = json.loads(state["history"])
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError) as error:
+        msg = f"{path} cannot be read as a checkpoint; remove it to begin again ({type(error).__name__})"
+        raise BadTraining(msg) from error
