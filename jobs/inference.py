@@ -38,13 +38,23 @@ class TritonModels:
         Raises InferenceUnavailable once the retries are used up, WeightsUnavailable for a model the server does not
         have, ValueError for arrays of another shape.
         """
+        return self.predict_with_extras(card, spectral, morphology, ())[0]
+
+    def predict_with_extras(
+        self, card: Card, spectral: Reflectance, morphology: Reflectance | None, extras: tuple[str, ...]
+    ) -> tuple[Probabilities, dict[str, Probabilities]]:
+        """Return what `predict` does, and by name those of the card's `serving.extras` asked for, (node, node)."""
         inputs = {"spectral": _batch("spectral", spectral, len(card.input.bands), card)}
         if card.input.morphology:
             if morphology is None:
                 msg = f"{card.id} needs the morphology input; give zeros where nothing is known"
                 raise ValueError(msg)
             inputs["morphology"] = _batch("morphology", morphology, None, card)
-        return self._infer(card, inputs)
+        nodes = card.geometry.tile // card.geometry.step
+        outputs: dict[str, tuple[int, ...]] = {"probabilities": (len(card.classes), nodes, nodes)}
+        outputs |= dict.fromkeys(extras, (nodes, nodes))
+        answers = self._infer(card, inputs, outputs)
+        return answers.pop("probabilities"), answers
 
     def check_served(self, card: Card) -> None:
         """Raise WeightsUnavailable where the server answers and does not have the card's model at all."""
@@ -67,13 +77,13 @@ class TritonModels:
         """Give channels and shared memory back; the end of the process does the same."""
         self._connections.close()
 
-    def _infer(self, card: Card, inputs: dict[str, Reflectance]) -> Probabilities:
-        nodes = card.geometry.tile // card.geometry.step
-        shape = (len(card.classes), nodes, nodes)
+    def _infer(
+        self, card: Card, inputs: dict[str, Reflectance], outputs: dict[str, tuple[int, ...]]
+    ) -> dict[str, Probabilities]:
         for attempt in range(_ATTEMPTS):
             try:
                 with self._connections.borrow() as connection:
-                    return connection.infer(card.serving.model, inputs, ("probabilities", shape), self._timeout)
+                    return connection.infer(card.serving.model, inputs, outputs, self._timeout)
             except InferenceServerException as error:
                 if _ABSENT in str(error):
                     raise _absent(card) from error

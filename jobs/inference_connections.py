@@ -44,29 +44,30 @@ class Connection:
         self._shared = SharedRequests(self.client)
 
     def infer(
-        self, model: str, inputs: dict[str, Float32Array], output: tuple[str, tuple[int, ...]], timeout: float
-    ) -> Array:
-        """Return a model's uint8 answer of a known shape; raises InferenceServerException, ValueError for another."""
+        self, model: str, inputs: dict[str, Float32Array], outputs: dict[str, tuple[int, ...]], timeout: float
+    ) -> dict[str, Array]:
+        """Return a model's uint8 answers of known shapes; raises InferenceServerException, ValueError for others."""
         if self._pool.shares_memory:
             try:
-                return self._shared.infer(model, inputs, output, timeout)
+                return self._shared.infer(model, inputs, outputs, timeout)
             except OSError as error:
                 self._pool.give_memory_up(error)
             except InferenceServerException as error:
                 if passes(error) or "shared memory" not in str(error):
                     raise
                 self._pool.give_memory_up(error)
-        return self._over_the_wire(model, inputs, output, timeout)
+        return self._over_the_wire(model, inputs, outputs, timeout)
 
     def _over_the_wire(
-        self, model: str, inputs: dict[str, Float32Array], output: tuple[str, tuple[int, ...]], timeout: float
-    ) -> Array:
+        self, model: str, inputs: dict[str, Float32Array], outputs: dict[str, tuple[int, ...]], timeout: float
+    ) -> dict[str, Array]:
         told = []
         for key, values in inputs.items():
             told.append(triton.InferInput(key, values.shape, "FP32"))
             told[-1].set_data_from_numpy(np.ascontiguousarray(values, np.float32))
-        answer = self.client.infer(model, told, client_timeout=timeout).as_numpy(output[0])
-        return np.asarray(answer, np.uint8).reshape(output[1])
+        wanted = [triton.InferRequestedOutput(name) for name in outputs]
+        answer = self.client.infer(model, told, outputs=wanted, client_timeout=timeout)
+        return {name: np.asarray(answer.as_numpy(name), np.uint8).reshape(shape) for name, shape in outputs.items()}
 
     def close(self) -> None:
         """Give back memory and channel."""

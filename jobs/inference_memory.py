@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import re
@@ -70,26 +71,30 @@ class SharedRequests:
         self._forsaken: list[str] = []
 
     def infer(
-        self, model: str, inputs: dict[str, Float32Array], output: tuple[str, tuple[int, ...]], timeout: float
-    ) -> Array:
-        """Return the uint8 answer of a model; raises InferenceServerException, OSError, ValueError for another answer.
+        self, model: str, inputs: dict[str, Float32Array], outputs: dict[str, tuple[int, ...]], timeout: float
+    ) -> dict[str, Array]:
+        """Return the uint8 answers of a model, by name and of the shapes told.
 
-        After an error the region is never used again: the server may still be writing a late answer into it.
+        Raises InferenceServerException, OSError, and ValueError for answers of another kind. After an error the
+        region is never used again: the server may still be writing a late answer into it.
         """
-        name, shape = output
-        size = int(np.prod(shape))
-        offsets = _offsets([*(values.nbytes for values in inputs.values()), size])
+        sizes = {name: math.prod(shape) for name, shape in outputs.items()}
+        offsets = _offsets([*(values.nbytes for values in inputs.values()), *sizes.values()])
+        ends = dict(zip(sizes, offsets[len(inputs) :], strict=False))
         try:
             region = self._region_of(offsets[-1])
             told = []
-            for (key, values), offset in zip(inputs.items(), offsets, strict=False):
+            for (name, values), offset in zip(inputs.items(), offsets, strict=False):
                 np.copyto(region.array(values.shape, np.float32, offset), values)
-                told.append(triton.InferInput(key, values.shape, "FP32"))
+                told.append(triton.InferInput(name, values.shape, "FP32"))
                 told[-1].set_shared_memory(region.name, values.nbytes, offset)
-            wanted = triton.InferRequestedOutput(name)
-            wanted.set_shared_memory(region.name, size, offsets[-2])
-            _check(self._client.infer(model, told, outputs=[wanted], client_timeout=timeout).get_output(name), size)
-            return region.array(shape, np.uint8, offsets[-2]).copy()
+            wanted = [triton.InferRequestedOutput(name) for name in outputs]
+            for output in wanted:
+                output.set_shared_memory(region.name, sizes[output.name()], ends[output.name()])
+            answer = self._client.infer(model, told, outputs=wanted, client_timeout=timeout)
+            for name, size in sizes.items():
+                _check(answer.get_output(name), size)
+            return {name: region.array(shape, np.uint8, ends[name]).copy() for name, shape in outputs.items()}
         except BaseException:
             self.close()
             raise
