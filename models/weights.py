@@ -28,7 +28,10 @@ _RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK: Final = 1 << 20
 
 # How a published file becomes the ONNX file served, by card; imported only when wanted, as each needs torch.
-CONVERTERS: Final = {"so2sat-resnet20": "models.networks.so2sat_export:export_so2sat"}
+CONVERTERS: Final = {
+    "so2sat-resnet20": "models.networks.so2sat_export:export_so2sat",
+    "sen2lcz-net-mf": "models.networks.so2sat_export:export_sen2lcz",
+}
 
 
 class _Transient(Exception):

@@ -1,19 +1,28 @@
-"""Turns the published So2Sat network into the ONNX file served: a tile goes in, 100 m nodes come out."""
+"""Turns the published So2Sat networks into the ONNX files served: a tile goes in, 100 m nodes come out."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from models.cards import Card, Geometry
-from models.networks.so2sat_resnet import BANDS, CLASSES, PARAMETERS, So2SatResNet, count_parameters, load_keras_weights
+from models.networks import sen2lcz, so2sat_resnet
+from models.networks.keras_weights import count_parameters, count_trainable
+from models.networks.so2sat_resnet import BANDS, CLASSES
 
 OPSET: Final = 17
+
+
+class PatchNetwork(Protocol):
+    """A network that answers patches (n, 10, 32, 32) with probabilities (n, 17)."""
+
+    def probabilities(self, patches: Tensor) -> Tensor:
+        """Return probabilities (n, 17)."""
 
 
 class DenseTile(nn.Module):
@@ -25,7 +34,7 @@ class DenseTile(nn.Module):
 
     index: Tensor
 
-    def __init__(self, network: nn.Module, geometry: Geometry) -> None:
+    def __init__(self, network: PatchNetwork, geometry: Geometry) -> None:
         """Prepare windows of `geometry.window` pixels, one each `geometry.step` pixels."""
         super().__init__()
         self.network = network
@@ -40,22 +49,33 @@ class DenseTile(nn.Module):
         rows = torch.index_select(spectral, 2, self.index)
         cut = torch.index_select(rows, 3, self.index).reshape(-1, BANDS, nodes, window, nodes, window)
         patches = cut.permute(0, 2, 4, 1, 3, 5).reshape(-1, BANDS, window, window)
-        shares = torch.softmax(self.network(patches), 1)
+        shares = self.network.probabilities(patches)
         grid = shares.reshape(-1, nodes, nodes, CLASSES).permute(0, 3, 1, 2)
         return torch.round(grid * 255.0).to(torch.uint8)
 
 
 def export_so2sat(source: Path, card: Card, target: Path) -> None:
-    """Convert the published HDF5 weights to the ONNX file of the card; raises WeightsUnavailable if they do not fit."""
-    network = load_keras_weights(source)
-    found = count_parameters(network)
-    if found != PARAMETERS:
-        msg = f"the network has {found} parameters, the published one {PARAMETERS}"
-        raise ValueError(msg)
+    """Convert the published ResNet20 weights to the ONNX file of the card; raises WeightsUnavailable."""
+    network = so2sat_resnet.load_keras_weights(source)
+    _expect(count_parameters(network), so2sat_resnet.PARAMETERS)
     write_onnx(network, card.geometry, target)
 
 
-def write_onnx(network: So2SatResNet, geometry: Geometry, target: Path) -> None:
+def export_sen2lcz(source: Path, card: Card, target: Path) -> None:
+    """Convert the published Sen2LCZ-Net-MF weights to the ONNX file of the card; raises WeightsUnavailable."""
+    network = sen2lcz.load_sen2lcz(source)
+    _expect(count_parameters(network), sen2lcz.PARAMETERS)
+    _expect(count_trainable(network), sen2lcz.TRAINABLE)
+    write_onnx(network, card.geometry, target)
+
+
+def _expect(found: int, published: int) -> None:
+    if found != published:
+        msg = f"the network has {found} parameters, the published one {published}"
+        raise ValueError(msg)
+
+
+def write_onnx(network: PatchNetwork, geometry: Geometry, target: Path) -> None:
     """Write the network as a graph of the serving contract, its batch dimension symbolic."""
     side = geometry.tile + 2 * geometry.halo
     with warnings.catch_warnings():

@@ -1,11 +1,10 @@
-"""The published network: parameters, weight import, and answers against a forward pass written in NumPy."""
+"""The published ResNet20: parameters, weight import, and answers against a forward pass written in NumPy."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
-import h5py
 import numpy as np
 import onnxruntime
 import pytest
@@ -14,12 +13,21 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.cards import Geometry, card_of
+from models.data.so2sat_bands import sentinel1_features, standardise
 from models.errors import WeightsUnavailable
+from models.networks.keras_weights import count_parameters
 from models.networks.so2sat_export import DenseTile, export_so2sat, write_onnx
-from models.networks.so2sat_resnet import PARAMETERS, So2SatResNet, count_parameters, load_keras_weights
+from models.networks.so2sat_resnet import (
+    PARAMETERS,
+    S1_PARAMETERS,
+    So2SatResNet,
+    load_keras_weights,
+    load_sentinel1,
+)
 from models.onnx_signature import read_signature
 from models.serving import check_contract
-from tests.servers.keras_file import keras_arrays, write_keras_file
+from tests.servers.keras_file import keras_arrays, read_keras_file, write_keras_file
+from tests.servers.so2sat_file import patches as radar
 
 LABELS = [*(str(code) for code in range(1, 11)), *"ABCDEFG"]
 CARD = card_of("so2sat-resnet20")
@@ -40,7 +48,7 @@ def activate(x: np.ndarray, norm: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def reference(patches: np.ndarray, arrays: Arrays) -> np.ndarray:
-    """Run the network on (n, 32, 32, 10) in float64 and return probabilities (n, 17)."""
+    """Run the network on (n, 32, 32, band) in float64 and return probabilities (n, 17)."""
     layers = {name: {key: a.astype(np.float64) for key, a in layer.items()} for name, layer in arrays.items()}
 
     def conv(x: np.ndarray, index: int, stride: int = 1) -> np.ndarray:
@@ -64,6 +72,12 @@ def reference(patches: np.ndarray, arrays: Arrays) -> np.ndarray:
     logits = pooled @ layers["dense_1"]["kernel"] + layers["dense_1"]["bias"]
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
+
+
+def answers(network: So2SatResNet, patches: np.ndarray) -> np.ndarray:
+    """Answer (n, 32, 32, band) with probabilities (n, 17)."""
+    with torch.inference_mode():
+        return network.probabilities(torch.from_numpy(patches.transpose(0, 3, 1, 2).copy())).numpy()
 
 
 def run_onnx(path: Path, spectral: np.ndarray) -> np.ndarray:
@@ -94,6 +108,32 @@ def read_chip(paths: list[Path] | Path, indexes: list[int], side: int) -> np.nda
 def test_it_has_the_published_number_of_parameters() -> None:
     assert count_parameters(So2SatResNet()) == PARAMETERS == 576_897
     assert sum(array.size for layer in keras_arrays().values() for array in layer.values()) == 576_897
+
+
+def test_the_sentinel1_network_has_the_published_number_of_parameters() -> None:
+    assert count_parameters(So2SatResNet(7)) == S1_PARAMETERS == 576_465
+
+
+def test_imported_sentinel1_weights_answer_as_the_numpy_network(tmp_path: Path) -> None:
+    arrays = keras_arrays(8, bands=7)
+    source = write_keras_file(tmp_path / "w.h5", arrays)
+    patches = np.random.default_rng(1).normal(size=(3, 32, 32, 7)).astype(np.float32)
+    expected = reference(patches.astype(np.float64), arrays)
+    assert np.abs(answers(load_sentinel1(source), patches) - expected).max() < 2e-4
+    assert expected.max(1).min() < 0.999
+    with pytest.raises(WeightsUnavailable, match=r"kernel of shape \(16, 7, 3, 3\), not \(16, 10, 3, 3\)"):
+        load_keras_weights(source)
+
+
+@pytest.mark.real_data
+def test_published_sentinel1_weights_answer_as_the_numpy_network(shared_data: Path) -> None:
+    source = next((shared_data / "weights_so2sat").glob("S1_*.h5"))
+    network = load_sentinel1(source)
+    features = sentinel1_features(radar(20)["sen1"].transpose(0, 3, 1, 2).astype(np.float32))
+    patches = standardise(features).transpose(0, 2, 3, 1)
+    expected = reference(patches.astype(np.float64), read_keras_file(source, keras_arrays(bands=7)))
+    assert np.abs(answers(network, patches) - expected).max() < 1e-4
+    assert len(set(expected.argmax(1))) > 1
 
 
 def test_imported_weights_answer_as_the_numpy_network(tmp_path: Path) -> None:
@@ -158,7 +198,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 def test_published_weights_answer_as_the_numpy_network(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "weights_so2sat" / str(CARD.weights.source_file)
     network = load_keras_weights(source)
-    arrays = _published_arrays(source)
+    arrays = read_keras_file(source, keras_arrays())
     geometry = Geometry(window=32, step=16, tile=48, halo=8, scene=16)
     chip = read_chip(shared_data / "sentinel2_10band_chips" / "eurosat_Pasture_300.tif", EUROSAT, 64)
     patches = patches_of(chip, geometry)
@@ -198,12 +238,3 @@ def test_real_level_1c_chips_get_the_known_zones(
     write_onnx(network, Geometry(window=32, step=16, tile=tile, halo=8, scene=16), tmp_path / "g.onnx")
     answer = run_onnx(tmp_path / "g.onnx", spectral)
     assert Counter(LABELS[index] for index in answer.argmax(0).ravel()) == expected
-
-
-def _published_arrays(path: Path) -> Arrays:
-    with h5py.File(path) as file:
-        layers = {name: file[name] for name in keras_arrays()}
-        return {
-            name: {key.split(":")[0]: np.asarray(value) for key, value in layer[name].items()}
-            for name, layer in layers.items()
-        }
