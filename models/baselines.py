@@ -17,7 +17,7 @@ Forest = Literal["random-forest", "extra-trees"]
 
 LAYERS: Final[tuple[Layer, ...]] = ("spectral", "buildings", "streets", "landuse")
 SPANS: Final = (1, 3, 7)  # cells: windows of 100, 300 and 700 m
-TREES: Final = 300
+TREES: Final = 120
 LEAF: Final = 2  # samples
 _BUILT, _HEIGHT, _MAPPED = 0, 1, 5  # channels of the morphology raster
 

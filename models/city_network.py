@@ -27,28 +27,26 @@ _TURNS: Final = tuple((turn, flip) for turn in range(4) for flip in (False, True
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a map is made of a network: `flips` averages the eight turned and mirrored views, `threads` 0 is all cores.
+    """How a map is made of a network.
 
-    `smooth` averages a cell's probabilities with its neighbours', see city_evaluation.smoothed.
+    `smooth` averages a cell's probabilities with its neighbours', see city_evaluation.smoothed; `flips` averages the
+    eight turned and mirrored views.
     """
 
     smooth: bool = True
     flips: bool = False
-    threads: int = 0
 
 
 def evaluate_card(
-    card: Card, city: CityGround, manner: Manner, *, weights: Path | None = None, tell: Callable[[str], None] = print
+    card: Card, session: Any, city: CityGround, manner: Manner, *, tell: Callable[[str], None] = print
 ) -> dict[str, Any]:
     """Map a city with the card's network, the mean over its seasons, and measure it on the known cells.
 
-    Returns the accuracies of city_evaluation.measure with `intervals`, `smoothed`, and where smoothed the same
-    accuracies `raw`. `weights` stands in for the card's own file. Raises BadCard where the network cannot read such a
-    city, WeightsUnavailable, MissingExtra without onnxruntime, BadCity without a cell to measure on.
+    `session` is what `open_network` returned. Returns the accuracies of city_evaluation.measure with `intervals`,
+    `smoothed`, and where smoothed the same accuracies `raw`. Raises BadCity without a cell to measure on.
     """
     if not city.known.any():
         raise BadCity(f"{city.name} has no cell with truth, imagery and mapped buildings; nothing can be measured")
-    session = open_network(card, weights or _weights(card), threads=manner.threads)
     seen = np.argwhere(cell_means(city.valid, city.lattice, _shape(city)) > 0)
     layers = network_probabilities(card, session, city, flips=manner.flips, tell=tell)
     raw = np.ascontiguousarray(layers[:, seen[:, 0], seen[:, 1]].T)
@@ -63,8 +61,12 @@ def evaluate_card(
     return {**found, "raw": plain.accuracies} if manner.smooth else found
 
 
-def open_network(card: Card, weights: Path, *, threads: int = 0) -> Any:
-    """Open the ONNX file after checking it against its card and against what a city's folder can give it."""
+def open_network(card: Card, weights: Path | None = None, *, threads: int = 0) -> Any:
+    """Open a card's ONNX file after checking it against the card and against what a city's folder can give it.
+
+    `weights` stands in for the card's own file; `threads` 0 is all cores. Raises BadCard where the network cannot
+    read a city's folder, WeightsUnavailable, MissingExtra without onnxruntime.
+    """
     if card.product != "local-climate-zones" or card.input.resolution != RESOLUTION:
         mapped = f"{card.product} at {card.input.resolution:g} m"
         raise BadCard(f"{card.id} maps {mapped}; give a model of Local Climate Zones at {RESOLUTION:g} m")
@@ -73,6 +75,7 @@ def open_network(card: Card, weights: Path, *, threads: int = 0) -> Any:
         raise BadCard(f"{card.id} reads {', '.join(lacking)}; a city's folder has {', '.join(BANDS)} only")
     if CELL % card.geometry.step or card.geometry.tile % CELL:
         raise BadCard(f"{card.id} answers every {card.geometry.step} pixels; that must divide the {CELL} of a cell")
+    weights = weights or _weights(card)
     check_contract(card, read_signature(weights))
     try:
         runtime: Any = importlib.import_module("onnxruntime")

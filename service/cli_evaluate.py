@@ -40,10 +40,11 @@ def evaluate_city(
     try:
         told = card_of(card)
         network = importlib.import_module(_NETWORK)
+        session = network.open_network(told, threads=threads)
         with console.status(f"reading {folder}"):
             city = importlib.import_module(_CITIES).read_city(folder)
-        manner = network.Manner(smooth=smooth, flips=flips, threads=threads)
-        found = network.evaluate_card(told, city, manner, tell=_tell)
+        manner = network.Manner(smooth=smooth, flips=flips)
+        found = network.evaluate_card(told, session, city, manner, tell=_tell)
     except CityzonesError as error:
         say_problem({"detail": error.detail})
         raise typer.Exit(FAILED) from error

@@ -1,0 +1,184 @@
+"""How right the networks are on a real city: five-fold by square kilometre, beside forests on the same inputs.
+
+`python -m benchmarks.accuracy --data FOLDER [--city so2sat_pop_gdansk] [--device cpu|cuda] [--folds 5] [--quick]`
+prints a table and, as JSON on the last line, its rows: (a) random forest, (a2) balanced ExtraTrees, (b) the spectral
+branch alone, (c) late concatenation, (d) MAGNET, (e) MAGNET without feedback; each raw, and smoothed over its eight
+neighbours; and what (d) gains over (a) and (b), with paired intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from models.baselines import TREES, city_features, forest_probabilities
+from models.city_evaluation import FOLDS, TOLD, Method, block_folds, cross_validated, gain, measure, smoothed
+from models.data.cities import CityGround, read_city
+from models.data.cities_arrays import load_arrays
+from models.errors import CityzonesError, MissingExtra
+
+METHODS = {
+    "a": "random forest",
+    "a2": "ExtraTrees, balanced",
+    "b": "spectral branch alone",
+    "c": "late concatenation",
+    "d": "MAGNET",
+    "e": "MAGNET without feedback",
+}
+VARIANTS = {"b": "spectral", "c": "concat", "d": "magnet", "e": "magnet-no-feedback"}
+EPOCHS, QUICK_EPOCHS, QUICK_TREES = 30, 2, 40
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one method said of every test cell: probabilities (m, 17), as they are and smoothed."""
+
+    raw: NDArray[np.float32]
+    smooth: NDArray[np.float32]
+    seconds: float
+
+
+def main() -> None:
+    """Run the methods asked for and print the table."""
+    told = _arguments()
+    try:
+        city = load_arrays(told.packed) if told.packed else read_city(told.data / told.city)
+        report = _report(city, told)
+    except CityzonesError as error:
+        console.print(error.detail, style="red", markup=False)
+        sys.exit(1)
+    console.print(_table(report["rows"]))
+    print(json.dumps(report))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
+    parser.add_argument("--city", default="so2sat_pop_gdansk", help="folder of the city inside it")
+    parser.add_argument("--packed", type=Path, help="a city packed by models.data.cities_arrays, instead")
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--folds", type=int, default=FOLDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the networks")
+    parser.add_argument("--jobs", type=int, default=1, help="threads of the forests")
+    parser.add_argument("--quick", action="store_true", help="few trees and epochs: a check that it runs")
+    told = parser.parse_args()
+    told.methods = told.methods.split(",")
+    unknown = set(told.methods) - set(METHODS)
+    if unknown:
+        parser.error(f"there is no method {min(unknown)!r}; methods are {', '.join(METHODS)}")
+    return told
+
+
+def _report(city: CityGround, told: argparse.Namespace) -> dict[str, Any]:
+    folds = block_folds(city, told.folds, told.seed)
+    cells = np.concatenate([fold.test for fold in folds])
+    truth, blocks = city.codes(cells), city.blocks(cells)
+    answers: dict[str, Answer] = {}
+    rows = []
+    for key in told.methods:
+        console.print(f"{key}: {METHODS[key]}", markup=False)
+        started = time.monotonic()
+        _, raw = cross_validated(city, folds, _method(key, city, told))
+        answers[key] = Answer(raw, smoothed(city, cells, raw), time.monotonic() - started)
+        rows += [_row(key, answers[key], truth, blocks, smooth=smooth) for smooth in (False, True)]
+    return {
+        "data": f"{city.name}: {len(cells)} cells, {told.folds} folds of {len(np.unique(blocks))} square kilometres",
+        "seed": told.seed,
+        "epochs": QUICK_EPOCHS if told.quick else told.epochs,
+        "device": told.device,
+        "quick": told.quick,
+        "rows": rows,
+        "gains_smoothed": {
+            f"d-{key}": gain(truth, _codes(answers[key].smooth), _codes(answers["d"].smooth), blocks)
+            for key in ("a", "a2", "b", "e")
+            if key in answers and "d" in answers
+        },
+    }
+
+
+def _row(key: str, answer: Answer, truth: NDArray[Any], blocks: NDArray[Any], *, smooth: bool) -> dict[str, Any]:
+    measured = measure(truth, _codes(answer.smooth if smooth else answer.raw), blocks)
+    head = {"key": key, "method": METHODS[key], "smoothed": smooth, "seconds": round(answer.seconds, 1)}
+    return {**head, **measured.accuracies, "intervals": measured.intervals}
+
+
+def _codes(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.asarray(probabilities.argmax(axis=1) + 1, dtype=np.int64)
+
+
+def _method(key: str, city: CityGround, told: argparse.Namespace) -> Method:
+    if key in VARIANTS:
+        return _network(VARIANTS[key], told)
+    features, _ = city_features(city)
+    kind = "random-forest" if key == "a" else "extra-trees"
+    return partial(_forest, features=features, kind=kind, told=told)
+
+
+def _forest(
+    city: CityGround,
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    *,
+    features: NDArray[np.float32],
+    kind: Any,
+    told: argparse.Namespace,
+) -> NDArray[np.float32]:
+    known, unseen = (features[:, cells[:, 0], cells[:, 1]].T for cells in (train, test))
+    trees = QUICK_TREES if told.quick else TREES
+    return forest_probabilities(
+        known, city.codes(train), unseen, kind=kind, seed=told.seed, trees=trees, jobs=told.jobs
+    )
+
+
+def _network(variant: str, told: argparse.Namespace) -> Method:
+    """Bind the training of a network to a fold; it needs torch, which forests do not."""
+    try:
+        training = importlib.import_module("models.city_training")
+    except ModuleNotFoundError as error:
+        msg = f"networks need {error.name}: pip install 'cityzones[train]', or ask for --methods a,a2"
+        raise MissingExtra(msg) from error
+    epochs = QUICK_EPOCHS if told.quick else told.epochs
+
+    def method(city: CityGround, train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = training.train_fold(
+            city, train, test, variant, device=told.device, seed=told.seed, epochs=epochs
+        )
+        return found
+
+    return method
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("method", "", *TOLD, "seconds")
+    for row in rows:
+        figures = [_figure(row[name], row["intervals"][name]) for name in TOLD]
+        table.add_row(
+            f"({row['key']}) {row['method']}", "3x3" if row["smoothed"] else "", *figures, str(row["seconds"])
+        )
+    return table
+
+
+def _figure(value: float | None, interval: tuple[float | None, float | None]) -> str:
+    low, high = interval
+    if value is None or low is None or high is None:
+        return "-"
+    return f"{value:.3f} ({low:.3f}-{high:.3f})"
+
+
+if __name__ == "__main__":
+    main()
