@@ -54,10 +54,16 @@ class Geometry(_Section):
 
 
 class Serving(_Section):
-    """The Triton model's name and the arithmetic it runs in, by name."""
+    """The Triton model's name, the arithmetic it runs in, and the outputs it gives beside the probabilities.
+
+    `morphology_weight` is how far the building branch decided each node: UINT8 (1, N, N), 255 alpha_m. `temperature`
+    is what the graph divides its logits by, fitted on validation data; 1 where nothing was fitted.
+    """
 
     model: str
     precision: Literal["f32", "bf16", "f16"] = "f32"
+    extras: tuple[Literal["morphology_weight"], ...] = ()
+    temperature: float = Field(1.0, gt=0)
 
 
 class Domain(_Section):

@@ -44,6 +44,7 @@ scene = 10
 [serving]
 model = "magnet"
 precision = "f32"
+extras = ["morphology_weight"]
 
 [weights]
 file = "magnet.onnx"
@@ -101,6 +102,7 @@ scene = 10
 [serving]
 model = {id}
 precision = "f32"
+extras = {extras}
 
 [weights]
 file = {file}
@@ -141,7 +143,9 @@ def write_run_card(
         title=_text(f"{title} ({run['data']['kind']} training)"), summary=_text(summary), told=_text(source.told),
         command=_text(command), limits="".join(f"    {_text(limit)},\n" for limit in limits),
         bands=json.dumps(list(source.bands)), reflectance=_text(source.reflectance), morphology=str(morphology).lower(),
-        file=_text(f"{card.stem}.onnx"), median=report["domain"]["median"], iqr=report["domain"]["iqr"],
+        file=_text(f"{card.stem}.onnx"),
+        extras=json.dumps(["morphology_weight"] if morphology and run["model"]["variant"] == "magnet" else []),
+        median=report["domain"]["median"], iqr=report["domain"]["iqr"],
     )  # fmt: skip
     card.write_text(text + "".join(_row(row) for row in report["accuracy"]), encoding="utf-8")
     return read_card(card)

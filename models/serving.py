@@ -4,7 +4,8 @@ Every served network keeps one contract, with S = tile + 2 * halo and N = tile /
 
 - input `spectral`, FP32 (1, band, S, S), reflectance 0-1;
 - input `morphology`, FP32 (1, 6, S, S), where the card says so;
-- output `probabilities`, UINT8 (1, class, N, N), round(255 p), made inside the graph: the wire carries a quarter.
+- output `probabilities`, UINT8 (1, class, N, N), round(255 p), made inside the graph: the wire carries a quarter;
+- the outputs the card names as `serving.extras`, UINT8 (1, N, N), computed with the rest and sent to who asks for them.
 
 `cpu` runs the graph with OpenVINO in the python backend, one request at a time (batching slows CPUs down: 0.94x at 4,
 0.63x at 8). `gpu` runs it with ONNX Runtime and TensorRT in the official server image and batches requests, which
@@ -75,6 +76,12 @@ def tensors_of(card: Card) -> tuple[list[TensorSignature], TensorSignature]:
     return inputs, TensorSignature("probabilities", UINT8, (1, len(card.classes), nodes, nodes))
 
 
+def extras_of(card: Card) -> list[TensorSignature]:
+    """Return the further outputs that the contract asks of a card's graph, for a batch of one."""
+    nodes = card.geometry.tile // card.geometry.step
+    return [TensorSignature(name, UINT8, (1, nodes, nodes)) for name in card.serving.extras]
+
+
 def check_contract(card: Card, graph: GraphSignature) -> GraphSignature:
     """Return the graph if it keeps the contract of its card; raises BadCard naming the tensor that does not."""
     inputs, output = tensors_of(card)
@@ -83,7 +90,7 @@ def check_contract(card: Card, graph: GraphSignature) -> GraphSignature:
         raise BadCard(msg)
     for told, found in [
         *((told, graph.inputs[told.name]) for told in inputs),
-        (output, graph.outputs.get(output.name)),
+        *((told, graph.outputs.get(told.name)) for told in (output, *extras_of(card))),
     ]:
         if found is None or found.element != told.element or not _fits(found.shape, told.shape):
             msg = f"{card.weights.file}: tensor {told.name!r} is {found}, its card asks for {told}; export it again"
@@ -133,11 +140,12 @@ def gpu_config(card: Card, graph: GraphSignature) -> str:
 def _config(card: Card, head: str, *, batched: bool, tail: str) -> str:
     inputs, output = tensors_of(card)
     told = "".join(f"input [ {_tensor(tensor, batched=batched)} ]\n" for tensor in inputs)
+    answers = "".join(f"output [ {_tensor(tensor, batched=batched)} ]\n" for tensor in (output, *extras_of(card)))
     file = "model.onnx" if "onnx" in head else "model.py"
     return (
         "# Generated from the model's card; changes here are lost.\n"
         f'name: "{card.serving.model}"\n{head}default_model_filename: "{file}"\n'
-        f"{told}output [ {_tensor(output, batched=batched)} ]\n{tail}"
+        f"{told}{answers}{tail}"
     )
 
 

@@ -46,6 +46,7 @@ OUTPUT_TYPES: Final = {
     "style": ("Styles for QGIS and SLD readers", "application/zip"),
     "item": ("STAC item", "application/geo+json"),
     "probabilities": ("Probabilities of every class", "application/zip"),
+    "uncertainty": ("How sure each pixel is and why, five bands", _COG),
     "accuracy": ("Accuracy against the reference data, where there is any", "application/json"),
 }
 _MEMBERS: Final = {

@@ -55,22 +55,44 @@ def map_window(
     `spectral` (band, y, x) and `morphology` (channel, y, x) cover `padded_window(block, card)`; `before_tile` is
     called before each tile and may raise to stop.
     """
+    return map_window_with_extras(models, card, block, spectral, morphology, extras=(), before_tile=before_tile)[0]
+
+
+def map_window_with_extras(
+    models: TritonModels,
+    card: Card,
+    block: Block,
+    spectral: Image,
+    morphology: Image | None,
+    *,
+    extras: tuple[str, ...],
+    before_tile: Callable[[], None],
+) -> tuple[Probabilities, dict[str, Probabilities]]:
+    """Return what `map_window` does, and further outputs of the network by name, (node row, node column) each.
+
+    `extras` are some of the card's `serving.extras`.
+    """
     geometry = card.geometry
     rows, columns = _tiles(block, card)
     side = geometry.tile // geometry.step
-    out = np.zeros((len(card.classes), rows * side, columns * side), np.uint8)
+    out = np.zeros((len(card.classes) + len(extras), rows * side, columns * side), np.uint8)
 
-    def ask(cut: tuple[slice, slice]) -> Probabilities:
+    def ask(cut: tuple[slice, slice]) -> tuple[Probabilities, dict[str, Probabilities]]:
         before_tile()
         building = None if morphology is None else morphology[:, cut[0], cut[1]]
-        return models.predict(card, spectral[:, cut[0], cut[1]], building)
+        return models.predict_with_extras(card, spectral[:, cut[0], cut[1]], building, extras)
 
     cuts = list(_cuts(rows, columns, card))
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        for index, answer in enumerate(pool.map(ask, cuts)):
+        for index, (answer, more) in enumerate(pool.map(ask, cuts)):
             top, left = index // columns * side, index % columns * side
-            out[:, top : top + side, left : left + side] = answer
-    return out[:, : math.ceil(block.height / geometry.step), : math.ceil(block.width / geometry.step)]
+            place = (slice(top, top + side), slice(left, left + side))
+            out[(slice(len(card.classes)), *place)] = answer
+            for layer, name in enumerate(extras, start=len(card.classes)):
+                out[(layer, *place)] = more[name]
+    out = out[:, : math.ceil(block.height / geometry.step), : math.ceil(block.width / geometry.step)]
+    named = {name: out[layer] for layer, name in enumerate(extras, start=len(card.classes))}
+    return out[: len(card.classes)], named
 
 
 def _tiles(block: Block, card: Card) -> tuple[int, int]:

@@ -74,7 +74,7 @@ class TritonPythonModel:
             msg = f"parameter 'precision' is {precision!r}; choose one of {', '.join(PRECISIONS)}"
             raise pb_utils.TritonModelException(msg)
         self.inputs = {told["name"]: [int(d) for d in told["dims"]] for told in config["input"]}
-        self.output = config["output"][0]["name"]
+        self.outputs = [told["name"] for told in config["output"]]
         folder = Path(args["model_repository"]) / args["model_version"]
         self.request = self._compile(folder / "model.onnx", precision, threads_of(config)).create_infer_request()
         self.request.infer({name: np.zeros(shape, np.float32) for name, shape in self.inputs.items()})
@@ -105,9 +105,10 @@ class TritonPythonModel:
             # DLPack, not as_numpy(): with numpy 2 the latter gives empty arrays in this server.
             arrays = {name: np.from_dlpack(pb_utils.get_input_tensor_by_name(request, name)) for name in self.inputs}
             self.request.infer(arrays, share_inputs=True)
-            # A copy, since the request's own buffer is overwritten by the next inference.
-            answer = self.request.get_tensor(self.output).data.copy()
-            return pb_utils.InferenceResponse([tensor_of(self.output, answer)])
+            asked = set(request.requested_output_names())
+            # Copies, since the request's own buffers are overwritten by the next inference.
+            answers = {name: self.request.get_tensor(name).data.copy() for name in self.outputs if name in asked}
+            return pb_utils.InferenceResponse([tensor_of(name, answer) for name, answer in answers.items()])
         except FAILURES as error:
             failure = pb_utils.TritonError(f"inference failed: {error}")
             return pb_utils.InferenceResponse(error=failure)

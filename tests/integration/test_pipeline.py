@@ -11,7 +11,7 @@ import rasterio
 from shapely.geometry import Point
 
 from jobs.queue import make_app
-from jobs.request import parse_execute
+from jobs.request import DEFAULT_OUTPUTS, parse_execute
 from jobs.settings import Settings
 from models.cards import card_of
 from worker.context import Context
@@ -19,6 +19,7 @@ from worker.pipeline import probabilities
 from worker.pipeline.assembly import assemble
 from worker.pipeline.mapping import map_block, marker_key
 from worker.pipeline.planning import make_plan
+from worker.products.doubts import BANDS, NODATA
 
 
 def context_of(stack, folder: Path, block_pixels: int) -> Context:
@@ -54,6 +55,7 @@ def submit(context: Context, sample: Path) -> str:
         "parcels": {"upload": uploads["parcels"], "id_field": "parcel_id"},
         "buildings": {"upload": uploads["buildings"]},
         "reference": {"upload": uploads["reference"], "class_field": "zone"},
+        "outputs": [*DEFAULT_OUTPUTS, "accuracy", "uncertainty"],
     }
     return context.store.create("local-climate-zones", parse_execute({"inputs": inputs})).job
 
@@ -86,11 +88,11 @@ def wide(stack, sample, tmp_path_factory):
 def test_block_size_changes_no_pixel(small, wide):
     (context, plan), (other, whole) = small, wide
     assert len(whole.blocks) < len(plan.blocks)
-    for name in ("map", "confidence", "units"):
+    for name in ("map", "confidence", "units", "uncertainty"):
         arrays = []
         for c, p in ((context, plan), (other, whole)):
             with rasterio.open(c.storage.folder / c.store.result(p.job).outputs[name].key) as raster:
-                arrays.append(raster.read(1))
+                arrays.append(raster.read())
         assert np.array_equal(*arrays), name
     tables = [
         gpd.read_parquet(c.storage.folder / c.store.result(p.job).outputs["parcels"].key)
@@ -132,6 +134,31 @@ def test_the_map_is_assessed_with_the_reference_data(small):
     assert "Confusion matrix" in page
     item = json.loads(opened(context, plan.job, "item"))
     assert item["assets"]["accuracy"]["roles"] == ["metadata"]
+
+
+def test_uncertainty_agrees_with_the_map_and_tells_the_reasons(small, sample):
+    context, plan = small
+    files = {name: output.key for name, output in context.store.result(plan.job).outputs.items()}
+    arrays = {}
+    for name in ("map", "confidence", "uncertainty"):
+        with rasterio.open(context.storage.folder / files[name]) as raster:
+            arrays[name] = raster.read()
+            assert raster.nodata == (255 if name == "uncertainty" else 0)
+            described = raster.descriptions
+    assert described == tuple(text for _, text in BANDS)
+    mapped = arrays["map"][0] > 0
+    top, entropy, second, weight, fit = (band[mapped] for band in arrays["uncertainty"])
+    assert (arrays["uncertainty"][:, ~mapped] == NODATA).all()
+    assert (top == arrays["confidence"][0][mapped]).all()
+    assert entropy.max() <= 100
+    assert set(np.unique(second)) <= set(range(18))
+    assert ((second != arrays["map"][0][mapped]) | (top == 100)).all()
+    known = weight != NODATA
+    assert known.mean() > 0.9
+    assert 10 < np.median(weight[known]) <= 100
+    judged = fit != NODATA
+    assert judged.mean() > 0.5
+    assert fit[judged].mean() > 50
 
 
 def test_block_size_changes_no_figure(small, wide):

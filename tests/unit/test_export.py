@@ -11,11 +11,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from models.cards import card_of  # noqa: E402 - after the check for torch
+from models.calibration import tempered  # noqa: E402 - after the check for torch
+from models.cards import card_of  # noqa: E402
 from models.data.procedural import generate  # noqa: E402
 from models.errors import WeightsUnavailable  # noqa: E402
 from models.evaluation import inner, map_city  # noqa: E402
-from models.export import WEIGHTS_DIR, export_magnet, load_magnet  # noqa: E402
+from models.export import WEIGHTS_DIR, export_magnet, export_network, load_magnet  # noqa: E402
 from models.training import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS, TrainingConfig, train  # noqa: E402
 
 BUNDLED = WEIGHTS_DIR / "magnet.safetensors"
@@ -26,13 +27,38 @@ def test_onnx_equals_torch(tmp_path: Path):
     target = export_magnet(BUNDLED, tmp_path, tile=40)
     pair = [x[None, :, 10:82, 10:82].copy() for x in (city.reflectance, city.morphology())]
     session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, dict(zip(("spectral", "morphology"), pair, strict=True)))
+    found, weight = session.run(None, dict(zip(("spectral", "morphology"), pair, strict=True)))
     with torch.no_grad():
-        expected = load_magnet(BUNDLED).pixels(*map(torch.from_numpy, pair))[0].numpy()
+        expected, trust = (x.numpy() for x in load_magnet(BUNDLED).pixels(*map(torch.from_numpy, pair)))
+    assert (weight.dtype, weight.shape) == (np.uint8, (1, 40, 40))
+    assert np.abs(weight - 255 * trust[:, 0]).max() <= 0.51
+    assert weight.max() > 60
     assert found.dtype == np.uint8
     assert found.shape == (1, 17, 40, 40)
     assert np.abs(found - 255 * expected).max() <= 0.51
     assert (tmp_path / "magnet.safetensors").read_bytes() == BUNDLED.read_bytes()
+
+
+def test_a_temperature_divides_the_logits_and_leaves_the_network_alone(tmp_path: Path):
+    city = generate(4, (100, 100))
+    network = load_magnet(BUNDLED)
+    pair = [x[None, :, 10:50, 10:50].copy() for x in (city.reflectance, city.morphology())]
+    target = export_network(network, tmp_path / "warm.onnx", tile=8, temperature=2.0)
+    found = ort.InferenceSession(str(target)).run(
+        ["probabilities"], dict(zip(("spectral", "morphology"), pair, strict=True))
+    )[0]
+    with torch.no_grad():
+        cool = network.pixels(*map(torch.from_numpy, pair))[0].numpy()
+    warm = np.moveaxis(tempered(np.moveaxis(cool, 1, -1), 2.0), -1, 1)
+    assert np.abs(found - 255 * warm).max() <= 0.6
+    assert np.abs(warm - cool).max() > 0.02
+
+
+def test_without_buildings_there_is_no_weight(tmp_path: Path):
+    target = export_network(load_magnet(BUNDLED), tmp_path / "plain.onnx", tile=8, morphology=False)
+    session = ort.InferenceSession(str(target))
+    assert [o.name for o in session.get_outputs()] == ["probabilities"]
+    assert [i.name for i in session.get_inputs()] == ["spectral"]
 
 
 def test_the_bundled_graph_is_the_checkpoint():
@@ -44,8 +70,33 @@ def test_the_bundled_graph_is_the_checkpoint():
         np.testing.assert_array_equal(weights[f"network.{part}"], state[part].numpy())
     assert [i.name for i in model.graph.input] == ["spectral", "morphology"]
     assert [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [1, 10, 272, 272]
+    assert [o.name for o in model.graph.output] == ["probabilities", "morphology_weight"]
+    assert [d.dim_value for d in model.graph.output[1].type.tensor_type.shape.dim] == [1, 240, 240]
     assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [1, 17, 240, 240]
     assert sum(p.stat().st_size for p in WEIGHTS_DIR.glob("magnet.*")) < 3_000_000
+
+
+def test_the_bundled_graph_is_as_warm_as_its_card_says():
+    city = generate(4, (300, 300))
+    pair = [x[None, :, 10:282, 10:282].copy() for x in (city.reflectance, city.morphology())]
+    session = ort.InferenceSession(str(WEIGHTS_DIR / "magnet.onnx"))
+    found, weight = session.run(None, dict(zip(("spectral", "morphology"), pair, strict=True)))
+    with torch.no_grad():
+        cool, trust = (x.numpy() for x in load_magnet(BUNDLED).pixels(*map(torch.from_numpy, pair)))
+    serving = card_of("magnet").serving
+    warm = np.moveaxis(tempered(np.moveaxis(cool, 1, -1), serving.temperature), -1, 1)
+    assert np.abs(found - 255 * warm).max() <= 0.6
+    assert np.abs(weight - 255 * trust[:, 0]).max() <= 0.6
+    assert serving.extras == ("morphology_weight",)
+
+
+def test_an_export_leaves_links_to_the_old_file_alone(tmp_path: Path):
+    target = export_network(load_magnet(BUNDLED), tmp_path / "magnet.onnx", tile=8)
+    before = target.read_bytes()
+    (tmp_path / "link.onnx").hardlink_to(target)
+    export_network(load_magnet(BUNDLED), target, tile=8, temperature=2.0)
+    assert (tmp_path / "link.onnx").read_bytes() == before != target.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.onnx", "magnet.onnx"]
 
 
 def test_the_card_tells_what_is_bundled():

@@ -24,6 +24,7 @@ from models.cards import Card
 from models.classes import LOCAL_CLIMATE_ZONES
 from worker.imagery.plan import ImageryPlan, SceneRecord
 from worker.products.accuracy import Accuracy, assess
+from worker.products.doubts import BANDS
 from worker.products.facts import MapFacts, measure
 from worker.products.factsheet import write_factsheet
 from worker.products.preview import draw_preview
@@ -236,6 +237,17 @@ def test_the_fields_of_each_extension_follow_its_text(facts: MapFacts) -> None:
     assert properties["mlm:output"][0]["result"]["shape"] == [-1, 17, 24, 24]
     assert len(properties["mlm:input"]) == 2
     assert not any("mlm:model" in a.get("roles", ()) for a in assets.values())
+
+
+def test_the_bands_of_uncertainty_are_described(facts: MapFacts) -> None:
+    more = outputs() | {"uncertainty": outputs()["map"].model_copy(update={"filename": "uncertainty.tif"})}
+    item = json.loads(make_item(facts, more))
+    assert core_errors(item) == []
+    bands = item["assets"]["uncertainty"]["bands"]
+    assert [b["name"] for b in bands] == [name for name, _ in BANDS]
+    assert {b["nodata"] for b in bands} == {255}
+    assert [c["value"] for c in bands[2]["classification:classes"]] == list(range(1, 18))
+    assert {b.get("unit") for b in bands} == {"%", None}
 
 
 def test_mlm_is_declared_where_the_weights_have_an_address(facts: MapFacts) -> None:

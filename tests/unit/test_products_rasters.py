@@ -15,7 +15,7 @@ from rio_cogeo import cog_validate
 
 from jobs.area import Grid
 from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES
-from worker.products.cog import UNIT_COLOURS, class_colours, class_tags, write_cog
+from worker.products.cog import UNIT_COLOURS, CogBand, class_colours, class_tags, write_bands, write_cog
 from worker.products.style import legend, parcels_qml, parcels_sld, raster_qml, raster_sld, style_zip
 
 RNG = np.random.default_rng(5)
@@ -127,3 +127,20 @@ def test_slds_are_well_formed() -> None:
 def test_legends_do_not_say_a_name_twice() -> None:
     assert legend(LOCAL_CLIMATE_ZONES[1]) == "2 Compact midrise"
     assert [legend(c) for c in LAND_COVER][:3] == ["Bareland", "Rangeland", "Developed space"]
+
+
+def test_several_bands_make_one_valid_cog_with_names(tmp_path: Path) -> None:
+    data = RNG.integers(0, 101, (3, 700, 900), dtype=np.uint8)
+    data[:, :5] = 255
+    bands = [CogBand(f"band {k}", {"NAME": f"b{k}"}) for k in range(3)]
+    for name in ("one", "two"):
+        write_bands(tmp_path / name, data, grid_of(700, 900), bands=bands, nodata=255, tags={"JOB": "x"})
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert cog_validate(tmp_path / "one", strict=True) == (True, [], [])
+    with rasterio.open(tmp_path / "one") as source:
+        assert (source.read() == data).all()
+        assert source.descriptions == ("band 0", "band 1", "band 2")
+        assert source.nodatavals == (255, 255, 255)
+        assert source.tags(2)["NAME"] == "b1"
+        half = source.read(out_shape=(3, 350, 450))
+    assert {tuple(p) for p in half.reshape(3, -1).T} <= {tuple(p) for p in data.reshape(3, -1).T}

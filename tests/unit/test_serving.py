@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
-from models.cards import Card
+from models.cards import Card, card_of
 from models.errors import BadCard, WeightsUnavailable
 from models.onnx_signature import FLOAT, UINT8, GraphSignature, read_signature
 from models.serving import build_repository, tensors_of
@@ -123,6 +123,23 @@ def test_the_contract_follows_the_card() -> None:
     inputs, output = tensors_of(tiny_card())
     assert [(told.name, told.element, told.shape) for told in inputs] == [("spectral", FLOAT, (1, 2, 50, 50))]
     assert (output.element, output.shape) == (UINT8, (1, 9, 4, 4))
+
+
+def test_extras_of_a_card_are_served_and_demanded(tmp_path: Path) -> None:
+    told = card_of("magnet")
+    build_repository(tmp_path / "repository", [told])
+    for overlay in ("cpu", "gpu"):
+        config = parsed(tmp_path / f"repository/magnet/configs/{overlay}.pbtxt")
+        assert [(output.name, list(output.dims)) for output in config.output] == [
+            ("probabilities", [1, 17, 240, 240]),
+            ("morphology_weight", [1, 240, 240]),
+        ]
+        assert config.output[1].data_type == model_config_pb2.TYPE_UINT8
+    tiny = tiny_card()
+    write_tiny_model(tmp_path / tiny.weights.file)
+    greedy = tiny.model_copy(update={"serving": tiny.serving.model_copy(update={"extras": ("morphology_weight",)})})
+    with pytest.raises(BadCard, match="tensor 'morphology_weight' is None"):
+        build_repository(tmp_path / "other", [greedy], cache=tmp_path)
 
 
 def test_a_signature_is_read_without_the_onnx_package(tmp_path: Path) -> None:

@@ -51,11 +51,15 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One block of the map, each (y, x) uint8: class codes, top probability in percent, deciding unit; 0 is nodata."""
+    """One block of the map, each (y, x) uint8: class codes, top probability in percent, deciding unit; 0 is nodata.
+
+    `parcel` (y, x) is the row of the parcel that holds each pixel, -1 where none does.
+    """
 
     map: Bytes
     confidence: Bytes
     units: Bytes
+    parcel: NDArray[np.int32]
 
 
 def judge_parcels(
@@ -127,7 +131,7 @@ def decide_block(
         mine = (unit == code) & imagery
         codes[mine], shares[mine] = classes_there[mine], percent[mine]
     unit[codes == NODATA] = 0
-    return Decided(codes, shares, unit)
+    return Decided(codes, shares, unit, row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,13 @@ from worker.context import Context
 from worker.imagery import ImageryPlan
 from worker.parcels.units import UNIT_NAMES, Verdicts, decide_block, judge_parcels
 from worker.parcels.zonal import merge_sums
-from worker.pipeline import probabilities
+from worker.pipeline import probabilities, reasons
 from worker.pipeline.mapping import read_frame, sums_key
 from worker.pipeline.outputs import Finished, write_outputs
+from worker.pipeline.uncertainty import Evidence, uncertainty_of
 from worker.products.accuracy import Accuracy, assess
+from worker.products.doubts import BANDS
+from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import PRODUCT_TITLES, MapFacts, Measured, measure
 from worker.reference import count_mapped
 
@@ -39,11 +42,15 @@ WHOLE_COVERAGE = 0.999
 
 @dataclass(frozen=True, slots=True)
 class _Rasters:
-    """The map's three bands over the job's grid, each (y, x), 0 outside the area of interest."""
+    """The map's three bands over the job's grid, each (y, x), 0 outside the area of interest.
+
+    `uncertainty` (band, y, x) is there where the job was asked for it.
+    """
 
     classes: Bytes
     confidence: Bytes
     units: Bytes
+    uncertainty: Bytes | None
 
 
 def assemble(context: Context, plan: Plan) -> None:
@@ -68,7 +75,9 @@ def assemble(context: Context, plan: Plan) -> None:
         parcels=None if verdicts is None else _counts(verdicts),
         reference=reference,
     )
-    finished = Finished(plan, facts, rasters.classes, rasters.confidence, rasters.units, parcels, verdicts)
+    finished = Finished(
+        plan, facts, rasters.classes, rasters.confidence, rasters.units, parcels, verdicts, rasters.uncertainty
+    )
     context.live.update(plan.job, phase="writing the outputs")
     with TemporaryDirectory(dir=context.scratch) as folder:
         outputs = write_outputs(finished, Path(folder), context.storage)
@@ -97,7 +106,9 @@ def _decide(
 ) -> _Rasters:
     grid = plan.pixel_grid
     outline = project(shape(plan.aoi), grid.crs)
-    rasters = _Rasters(*(np.zeros(grid.shape, np.uint8) for _ in range(3)))
+    doubts = np.full((len(BANDS), *grid.shape), UNSURE, np.uint8) if reasons.OUTPUT in plan.outputs else None
+    classes, confidence, units = (np.zeros(grid.shape, np.uint8) for _ in range(3))
+    rasters = _Rasters(classes, confidence, units, doubts)
     for block in plan.blocks:
         values = probabilities.read(context.storage, plan, card, block)
         window = grid.window(block.row, block.column, block.height, block.width)
@@ -118,6 +129,10 @@ def _decide(
             (rasters.units, decided.units),
         ):
             whole[block.slices] = np.where(inside, part, 0)
+        if doubts is not None:
+            evidence = Evidence(values, reasons.read(context.storage, plan, card, block))
+            told = uncertainty_of(decided, evidence, verdicts, block, card)
+            doubts[(slice(None), *block.slices)] = np.where(inside, told, UNSURE)
     return rasters
 
 

@@ -20,9 +20,9 @@ from models.cards import Card, card_of
 from models.morphology import CHANNELS, HALO_METRES, morphology
 from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
-from worker.inference import PaddedWindow, map_window, padded_window
+from worker.inference import PaddedWindow, map_window_with_extras, padded_window
 from worker.parcels.zonal import coverage_sums, sums_table
-from worker.pipeline import probabilities
+from worker.pipeline import probabilities, reasons
 
 Image = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -49,10 +49,16 @@ def map_block(context: Context, plan: Plan, block: Block, *, still_wanted: Calla
         ImageryPlan.model_validate(plan.imagery), job.card, context.uploads, context.settings, context.scratch
     ).read(window.row, window.column, window.height, window.width)
     building = _morphology(job, window) if job.card.input.morphology else None
-    values = map_window(context.models, job.card, block, image.reflectance, building, before_tile=still_wanted)
+    values, extras = map_window_with_extras(
+        context.models, job.card, block, image.reflectance, building,
+        extras=reasons.extras_of(plan, job.card), before_tile=still_wanted,
+    )  # fmt: skip
     valid = _valid_nodes(image.valid, block, job.card)
     values = np.where(valid, values, 0).astype(np.uint8)
     probabilities.write(context.storage, plan, job.card, block, values)
+    if reasons.wanted(plan, job.card):
+        told = reasons.gather(job.card, block, (image.reflectance, building), extras)
+        reasons.write(context.storage, plan, job.card, block, told)
     if plan.parcels:
         _write_sums(job, block, values, valid)
     done = {"block": block.id, "valid_nodes": int(valid.sum()), "nodes": int(valid.size)}

@@ -20,7 +20,9 @@ from models.cards import Card
 from worker.parcels.units import Verdicts
 from worker.pipeline import probabilities
 from worker.products.accuracy import accuracy_document
-from worker.products.cog import UNIT_COLOURS, class_colours, class_tags, write_cog
+from worker.products.cog import UNIT_COLOURS, CogBand, class_colours, class_tags, write_bands, write_cog
+from worker.products.doubts import BANDS
+from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import MapFacts
 from worker.products.factsheet import write_factsheet
 from worker.products.parcels import parcel_table, write_geopackage, write_geoparquet
@@ -34,7 +36,10 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A decided map: three bands (y, x) over the job's grid, and the judged parcels if there were any."""
+    """A decided map: three bands (y, x) over the job's grid, and the judged parcels if there were any.
+
+    `uncertainty` (band, y, x) is that of worker.pipeline.uncertainty, where it was asked for.
+    """
 
     plan: Plan
     facts: MapFacts
@@ -43,6 +48,7 @@ class Finished:
     units: Bytes
     parcels: gpd.GeoDataFrame | None
     verdicts: Verdicts | None
+    uncertainty: Bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,19 @@ def _units(finished: Finished, path: Path, _: Storage) -> None:
     write_cog(path, finished.units, finished.facts.grid, description=told, colours=UNIT_COLOURS, tags=tags)
 
 
+def _uncertainty(finished: Finished, path: Path, _: Storage) -> None:
+    assert finished.uncertainty is not None  # noqa: S101 - assembly makes it where the plan names the output
+    bands = [CogBand(text, {"NAME": name}) for name, text in BANDS]
+    write_bands(
+        path,
+        finished.uncertainty,
+        finished.facts.grid,
+        bands=bands,
+        nodata=UNSURE,
+        tags=_tags(finished, finished.facts.card),
+    )
+
+
 def _tags(finished: Finished, card: Card) -> dict[str, str]:
     return {
         "JOB": finished.plan.job,
@@ -181,6 +200,7 @@ _OUTPUTS: Final = {
     "factsheet": _Output("factsheet.html", "text/html", "Factsheet", _factsheet),
     "style": _Output("style.zip", "application/zip", "Styles for QGIS and others", _style),
     "probabilities": _Output("probabilities.zarr.zip", "application/zip", "Class probabilities (Zarr)", _probabilities),
+    "uncertainty": _Output("uncertainty.tif", _COG, "How sure each pixel is, and why", _uncertainty),
     "accuracy": _Output(
         "accuracy.json", "application/json", "Accuracy against the reference data", _accuracy, of_reference=True
     ),

@@ -20,7 +20,7 @@ from worker.context import Context
 from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_imagery
 from worker.parcels.cleaning import clean_parcels
 from worker.parcels.sources import load_buildings, load_parcels
-from worker.pipeline import probabilities
+from worker.pipeline import probabilities, reasons
 from worker.reference import load_reference
 
 PROBE_PIXELS = 240
@@ -39,6 +39,7 @@ def make_plan(context: Context, job: str) -> Plan:
     context.live.update(job, phase="choosing imagery")
     plan = _plan(context, request, execute)
     probabilities.create(context.storage, plan, card_of(plan.model))
+    reasons.create(context.storage, plan, card_of(plan.model))
     return context.store.freeze_plan(plan)
 
 

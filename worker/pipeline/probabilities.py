@@ -24,36 +24,49 @@ def create(storage: Storage, plan: Plan, card: Card) -> None:
 
     The array is (class, node row, node column) uint8, 255 p; all zero where there was no imagery.
     """
+    layer = [c.label for c in card.classes]
+    create_array(storage, plan, card, path(plan.job), dimension="class", names=layer, attributes={"scale": 1 / 255})
+
+
+def create_array(
+    storage: Storage, plan: Plan, card: Card, key: str, *, dimension: str, names: list[str], attributes: dict[str, Any]
+) -> None:
+    """Describe an array (layer, node row, node column) uint8 below `key`, a chunk a block; 0 where nothing is written.
+
+    `dimension` is what the first axis is called and `names` what stands along it.
+    """
     grid, step = plan.pixel_grid, card.geometry.step
     side = plan.block_pixels // step
     with contextlib.suppress(ContainsArrayError):
         zarr.create_array(
-            _store(storage, plan.job),
-            shape=(len(card.classes), math.ceil(grid.height / step), math.ceil(grid.width / step)),
-            chunks=(len(card.classes), side, side),
+            _store(storage, key),
+            shape=(len(names), math.ceil(grid.height / step), math.ceil(grid.width / step)),
+            chunks=(len(names), side, side),
             dtype="uint8",
             compressors=ZstdCodec(level=3),
             fill_value=0,
-            dimension_names=("class", "y", "x"),
-            attributes={"classes": [c.label for c in card.classes], "crs": grid.crs, "step": step, "scale": 1 / 255,
-                        "transform": list(grid.transform)[:6]},
+            dimension_names=(dimension, "y", "x"),
+            attributes={"classes" if dimension == "class" else "layers": names, "crs": grid.crs, "step": step,
+                        **attributes, "transform": list(grid.transform)[:6]},
         )  # fmt: skip
 
 
-def write(storage: Storage, plan: Plan, card: Card, block: Block, values: Probabilities) -> None:
-    """Write one block's chunk, (class, node row, node column)."""
+def write(
+    storage: Storage, plan: Plan, card: Card, block: Block, values: Probabilities, *, key: str | None = None
+) -> None:
+    """Write one block's chunk, (layer, node row, node column), of the probabilities or of the array below `key`."""
     rows, columns = _nodes(block, card)
-    _open(storage, plan.job)[:, rows, columns] = values
+    _open(storage, key or path(plan.job))[:, rows, columns] = values
 
 
-def read(storage: Storage, plan: Plan, card: Card, block: Block) -> Probabilities:
+def read(storage: Storage, plan: Plan, card: Card, block: Block, *, key: str | None = None) -> Probabilities:
     """Read one block's chunk back."""
     rows, columns = _nodes(block, card)
-    return np.asarray(_open(storage, plan.job)[:, rows, columns], np.uint8)
+    return np.asarray(_open(storage, key or path(plan.job))[:, rows, columns], np.uint8)
 
 
 def at_pixels(values: Probabilities, block: Block, card: Card) -> Probabilities:
-    """Return node values at every pixel of the block, (class, y, x); a node of 100 m covers its hundred pixels."""
+    """Return node values at every pixel of the block, (layer, y, x); a node of 100 m covers its hundred pixels."""
     step = card.geometry.step
     if step == 1:
         return values
@@ -82,10 +95,10 @@ def _nodes(block: Block, card: Card) -> tuple[slice, slice]:
     return rows, slice(block.column // step, math.ceil((block.column + block.width) / step))
 
 
-def _store(storage: Storage, job: str) -> ObjectStore[Any]:
+def _store(storage: Storage, key: str) -> ObjectStore[Any]:
     """Return the array's own root: below a common one Zarr would describe every folder on the way."""
-    return ObjectStore(storage.below(path(job)))
+    return ObjectStore(storage.below(key))
 
 
-def _open(storage: Storage, job: str) -> Any:
-    return zarr.open_array(_store(storage, job), mode="r+")
+def _open(storage: Storage, key: str) -> Any:
+    return zarr.open_array(_store(storage, key), mode="r+")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,6 +27,14 @@ Colour = tuple[int, int, int]
 UNIT_COLOURS: Final[dict[int, Colour]] = {1: (230, 171, 2), 2: (117, 112, 179), 3: (27, 158, 119)}
 
 
+@dataclass(frozen=True, slots=True)
+class CogBand:
+    """One band of a file: what it is, for people, and its tags."""
+
+    description: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 def write_cog(
     path: Path,
     data: Bytes | Reader,
@@ -43,26 +53,31 @@ def write_cog(
     the bytes are the same: nothing of the clock or the machine goes into the file.
     """
     read = data if callable(data) else (lambda rows, columns: data[rows, columns])
-    plain = path.with_name(f".{path.name}.plain.tif")
-    options = {
-        "driver": "GTiff", "width": grid.width, "height": grid.height, "count": 1, "dtype": "uint8", "nodata": nodata,
-        "crs": grid.crs, "transform": grid.transform, "compress": "deflate", "zlevel": 1,
-        "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer",
-    }  # fmt: skip
-    try:
-        with rasterio.open(plain, "w", **options) as target:
-            for window in _windows(grid):
-                rows, columns = window.toslices()
-                target.write(np.asarray(read(rows, columns), np.uint8), 1, window=window)
-            target.set_band_description(1, description)
-            target.update_tags(**(tags or {}))
-            target.update_tags(1, **(band_tags or {}))
-            if colours:
-                target.write_colormap(1, _palette(colours, nodata))
-                target.colorinterp = [ColorInterp.palette]
-        _copy(plain, path, overview)
-    finally:
-        plain.unlink(missing_ok=True)
+    with _plain(path, grid, 1, nodata, overview) as target:
+        for window in _windows(grid):
+            rows, columns = window.toslices()
+            target.write(np.asarray(read(rows, columns), np.uint8), 1, window=window)
+        target.update_tags(**(tags or {}))
+        _describe(target, 1, CogBand(description, band_tags or {}))
+        if colours:
+            target.write_colormap(1, _palette(colours, nodata))
+            target.colorinterp = [ColorInterp.palette]
+
+
+def write_bands(
+    path: Path, data: Bytes, grid: Grid, *, bands: Sequence[CogBand], nodata: int, tags: Mapping[str, str]
+) -> None:
+    """Write several uint8 bands (band, y, x) as one COG, each as `bands` describes it.
+
+    Overviews take the nearest pixel: means would be wrong for codes, and so the bands of a pixel stay of one place.
+    """
+    with _plain(path, grid, len(bands), nodata, "nearest") as target:
+        for window in _windows(grid):
+            rows, columns = window.toslices()
+            target.write(data[:, rows, columns], window=window)
+        target.update_tags(**tags)
+        for index, band in enumerate(bands, start=1):
+            _describe(target, index, band)
 
 
 def class_colours(classes: tuple[MapClass, ...]) -> dict[int, Colour]:
@@ -73,6 +88,28 @@ def class_colours(classes: tuple[MapClass, ...]) -> dict[int, Colour]:
 def class_tags(classes: tuple[MapClass, ...]) -> dict[str, str]:
     """Return class names as band tags; GDAL keeps category names in a file beside the GeoTIFF, and none is wanted."""
     return {"CLASS_0": "no data"} | {f"CLASS_{c.code}": f"{c.label}: {c.name}" for c in classes}
+
+
+@contextmanager
+def _plain(path: Path, grid: Grid, count: int, nodata: int, overview: str) -> Iterator[Any]:
+    """Open a plain GeoTIFF for writing; when it is closed, `path` is the COG made from it."""
+    plain = path.with_name(f".{path.name}.plain.tif")
+    options = {
+        "driver": "GTiff", "width": grid.width, "height": grid.height, "count": count, "dtype": "uint8",
+        "nodata": nodata, "crs": grid.crs, "transform": grid.transform, "compress": "deflate", "zlevel": 1,
+        "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer",
+    }  # fmt: skip
+    try:
+        with rasterio.open(plain, "w", **options) as target:
+            yield target
+        _copy(plain, path, overview)
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _describe(target: Any, index: int, band: CogBand) -> None:
+    target.set_band_description(index, band.description)
+    target.update_tags(index, **band.tags)
 
 
 def _windows(grid: Grid) -> list[Window]:

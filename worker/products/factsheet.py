@@ -20,6 +20,7 @@ _METRICS: Final = {
     "OA": "Overall accuracy", "AA": "Mean class accuracy", "kappa": "Kappa", "OA_u": "Urban classes",
     "OA_u_strict": "Urban, strict",
     "OA_bu": "Built against natural", "OA_w": "Weighted by likeness", "F1": "Macro F1", "mIoU": "Mean IoU",
+    "ECE": "Calibration error", "NLL": "Negative log likelihood",
 }  # fmt: skip
 
 

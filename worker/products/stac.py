@@ -17,6 +17,8 @@ from models.cards import Card
 from models.classes import NODATA, MapClass
 from worker.parcels.units import PARCEL, PIXEL, SCENE
 from worker.products.cog import UNIT_COLOURS
+from worker.products.doubts import BANDS, SECOND_CLASS
+from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import MapFacts
 
 _SCHEMAS: Final = "https://stac-extensions.github.io"
@@ -30,6 +32,7 @@ _ROLES: Final[dict[str, list[str]]] = {
     "map": ["data"], "confidence": ["data", "confidence"], "units": ["data"], "parcels": ["data"],
     "parcels-gpkg": ["data"], "preview": ["overview", "thumbnail"], "factsheet": ["metadata"], "style": ["style"],
     "probabilities": ["data"], "accuracy": ["metadata"],
+    "uncertainty": ["data", "confidence"],
 }  # fmt: skip
 _RASTERS: Final = ("map", "confidence", "units")
 
@@ -135,6 +138,8 @@ def _weights(card: Card) -> pystac.Asset:
 
 def _asset(name: str, output: OutputFile, facts: MapFacts) -> pystac.Asset:
     fields: dict[str, Any] = {"file:size": output.size, "file:checksum": _SHA256_MULTIHASH + output.sha256}
+    if name == "uncertainty":
+        fields["bands"] = [_doubt(*band, facts) for band in BANDS]
     if name in _RASTERS:
         fields["bands"] = [_band(name, facts)]
     roles = list(_ROLES.get(name, ["data"]))
@@ -151,6 +156,16 @@ def _band(name: str, facts: MapFacts) -> dict[str, Any]:
     if name == "confidence":
         return band | {"unit": "%", "description": "Probability of the class, of the unit that decided"}
     return band | {"classification:classes": class_objects(facts.card.classes) if name == "map" else _units()}
+
+
+def _doubt(name: str, description: str, facts: MapFacts) -> dict[str, Any]:
+    band: dict[str, Any] = {
+        "name": name, "description": description, "data_type": "uint8", "nodata": UNSURE, "raster:sampling": "area",
+        "raster:spatial_resolution": facts.grid.resolution,
+    }  # fmt: skip
+    if name == SECOND_CLASS:
+        return band | {"classification:classes": class_objects(facts.card.classes)[1:]}
+    return band | {"unit": "%"}
 
 
 def _units() -> list[dict[str, Any]]:
