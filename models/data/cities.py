@@ -32,6 +32,7 @@ SCALE: Final = 10_000.0  # of the stored reflectance
 MAX_PIXELS: Final = 60_000_000
 _SHARE: Final = 0.5  # of a cell's pixels that must be imaged and classed
 _OFF_GRID: Final = 0.25  # pixels: files farther apart are not on one lattice
+_SKEW: Final = 1e-4  # metres a pixel: the rounding of a file's header, far less than a pixel over any city
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -190,7 +191,7 @@ def _grid(path: Path) -> Grid:
     if crs is None or not crs.is_projected:
         raise BadCity(f"{path.name} needs a projected CRS in metres, not {crs}")
     skew = max(abs(transform.a - RESOLUTION), abs(transform.e + RESOLUTION), abs(transform.b), abs(transform.d))
-    if skew > 1e-6:  # noqa: PLR2004 - rounding of the file's header
+    if skew > _SKEW:
         raise BadCity(f"{path.name} is not north-up with {RESOLUTION:g} m pixels: {tuple(transform)[:6]}")
     if shape[0] * shape[1] > MAX_PIXELS:
         raise BadCity(f"{path.name} has {shape[0] * shape[1]} pixels; at most {MAX_PIXELS}: cut it")
@@ -211,7 +212,7 @@ def _on_grid(path: Path, grid: Grid, *, bands: int) -> NDArray[np.float32]:
         raise BadCity(f"{path.name} cannot be read as a raster: {error}") from error
     down, right = (grid.transform.f - there.f) / RESOLUTION, (there.c - grid.transform.c) / RESOLUTION
     off = max(abs(down - round(down)), abs(right - round(right)))
-    if off > _OFF_GRID or abs(there.a - RESOLUTION) > 1e-6 or abs(there.e + RESOLUTION) > 1e-6:  # noqa: PLR2004
+    if off > _OFF_GRID or abs(there.a - RESOLUTION) > _SKEW or abs(there.e + RESOLUTION) > _SKEW:
         raise BadCity(f"{path.name} does not lie on the imagery's 10 m lattice: it is {off:.2f} pixels off")
     if not np.isfinite(data).all():
         raise BadCity(f"{path.name} holds values that are not finite; write 0 for no data")

@@ -92,7 +92,9 @@ def read_kilometres(path: Path, crs: Any) -> Kilometres:
     polygons = np.asarray(frame.geometry.array, dtype=object)
     if not len(polygons) or not np.isin(shapely.get_type_id(polygons), (3, 6)).all():
         raise BadCity(f"{path.name} must hold polygons, one for each square kilometre")
-    return Kilometres(polygons, np.asarray(frame["osm_available"].fillna(value=False), dtype=bool))
+    # Writers differ: true, 1 or "True"; what is none of these is not mapped.
+    mapped = [str(value).strip().lower() in {"true", "1", "1.0", "t", "yes"} for value in frame["osm_available"]]
+    return Kilometres(polygons, np.array(mapped, dtype=bool))
 
 
 def read_buildings(

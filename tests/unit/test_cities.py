@@ -196,6 +196,19 @@ def test_squares_must_say_whether_they_are_mapped(folder: Path, tmp_path: Path) 
         read_city(broken)
 
 
+@pytest.mark.parametrize("told", [("true", "False"), (1, 0), ("t", None)])
+def test_squares_say_it_as_their_writer_does(
+    folder: Path, tmp_path: Path, city: CityGround, told: tuple[object, object]
+) -> None:
+    broken = _broken(folder, tmp_path)
+    path = broken / "probe_osm_cells.geojson"
+    squares = json.loads(path.read_text())
+    for square in squares["features"]:
+        square["properties"]["osm_available"] = told[0 if square["properties"]["osm_available"] else 1]
+    path.write_text(json.dumps(squares))
+    assert (read_city(broken).known == city.known).all()
+
+
 @pytest.mark.real_data
 def test_gdansk(shared_data: Path) -> None:
     city = read_city(shared_data / "so2sat_pop_gdansk")
