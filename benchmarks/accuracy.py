@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.baselines import TREES, city_features, forest_probabilities
-from models.city_evaluation import FOLDS, TOLD, Method, block_folds, cross_validated, gain, measure, smoothed
+from models.city_evaluation import FOLDS, Method, block_folds, cross_validated, gain, measure, smoothed
 from models.data.cities import CityGround, read_city
 from models.data.cities_arrays import load_arrays
 from models.errors import CityzonesError, MissingExtra
@@ -38,6 +38,10 @@ METHODS = {
     "e": "MAGNET without feedback",
 }
 VARIANTS = {"b": "spectral", "c": "concat", "d": "magnet", "e": "magnet-no-feedback"}
+HEADS = {
+    "overall_accuracy": "OA", "oa_urban": "OA_u", "oa_urban_strict": "strict", "oa_built": "OA_bu",
+    "oa_weighted": "OA_w", "kappa": "kappa", "macro_f1_100": "F1",
+}  # fmt: skip
 EPOCHS, QUICK_EPOCHS, QUICK_TREES = 30, 2, 40
 console = Console(stderr=True)
 
@@ -164,20 +168,14 @@ def _network(variant: str, told: argparse.Namespace) -> Method:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("method", "", *TOLD, "seconds")
+    """Show the figures; their intervals are in the JSON, but that of the overall accuracy, which says enough here."""
+    table = Table("method", "", *HEADS.values(), "OA, 95 %", "s")
     for row in rows:
-        figures = [_figure(row[name], row["intervals"][name]) for name in TOLD]
-        table.add_row(
-            f"({row['key']}) {row['method']}", "3x3" if row["smoothed"] else "", *figures, str(row["seconds"])
-        )
+        figures = ["-" if row[name] is None else f"{row[name]:.3f}" for name in HEADS]
+        interval = "-".join(f"{end:.3f}" for end in row["intervals"]["overall_accuracy"])
+        smooth = "3x3" if row["smoothed"] else ""
+        table.add_row(f"({row['key']}) {row['method']}", smooth, *figures, interval, f"{row['seconds']:.0f}")
     return table
-
-
-def _figure(value: float | None, interval: tuple[float | None, float | None]) -> str:
-    low, high = interval
-    if value is None or low is None or high is None:
-        return "-"
-    return f"{value:.3f} ({low:.3f}-{high:.3f})"
 
 
 if __name__ == "__main__":
