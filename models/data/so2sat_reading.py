@@ -85,18 +85,21 @@ class _Bytes:
         self._patch = _patch_bytes(dataset)
         self._buffer = np.empty((RUN, *dataset.shape[1:]), dataset.dtype)
         self._bytes = self._buffer.reshape(-1).view(np.uint8).data
+        self._whole, self._length = [self._bytes], len(self._bytes)
 
     def read(self, start: int, stop: int) -> Values:
-        wanted = self._bytes[: (stop - start) * self._patch]
+        length = (stop - start) * self._patch
+        # Most runs are full, and at their size taking a slice of memory shows.
+        wanted = self._whole if length == self._length else [self._bytes[:length]]
         try:
-            got = os.preadv(self._number, [wanted], self._offset(start))
+            got = os.preadv(self._number, wanted, self._offset(start))
         except OSError as error:
             msg = f"{self._path.name} cannot be read ({error.strerror}); check the disk, or fetch it again"
             raise BadDataset(msg) from error
-        if got != len(wanted):
+        if got != length:
             msg = f"{self._path.name} ends within patch {start + got // self._patch}; fetch it again"
             raise BadDataset(msg)
-        return self._buffer[: stop - start]
+        return self._buffer if length == self._length else self._buffer[: stop - start]
 
     def announce(self, start: int, stop: int) -> None:
         """Let the operating system read ahead while the processor works on other patches."""

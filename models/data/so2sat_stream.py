@@ -8,10 +8,10 @@ land in different batches, at the speed of reading in file order.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numba import njit
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from models.data.so2sat import BANDS, SIDE, BadDataset, Sensor, So2SatFile
 from models.data.so2sat_bands import S2_MEANS, S2_STDS, normalised_decibels
 from models.data.so2sat_reading import Reader, Values, reader_of
+
+Convert = Callable[[Values, Any, Any, Any, Any], int]
 
 SHUFFLED_PATCHES: Final = 1024
 """Patches of a window when shuffling, rounded up to whole batches: 40 MiB of Sentinel-2."""
@@ -41,11 +43,11 @@ def stream(
     file: So2SatFile,
     sensor: Sensor = "s2",
     *,
-    batch: int = 256,
+    batch: int = 64,
     normalised: bool = True,
     seed: int | None = None,
 ) -> Iterator[Batch]:
-    """Yield every patch of a file once, `batch` at a time (the last may be smaller).
+    """Yield every patch of a file once, `batch` at a time (the last may be smaller); 64 stay in the cache.
 
     Normalised, Sentinel-2 comes less the training mean over the standard deviation of each band, and Sentinel-1 as
     two bands in [-1, 1], see `normalised_decibels`; otherwise bands come as they are. `seed` shuffles; the same seed
@@ -57,7 +59,7 @@ def stream(
         raise BadDataset(msg)
     codes = file.codes()
     draw = None if seed is None else np.random.default_rng(seed)
-    mean, scale = _scaling(sensor, normalised=normalised)
+    convert, (mean, scale) = CONVERT[sensor], _scaling(sensor, normalised=normalised)
     finish = normalised_decibels if normalised and sensor == "s1" else _as_it_is
     with reader_of(file, sensor) as reader:
         order = _order(len(file), reader.chunk, draw)
@@ -106,40 +108,46 @@ class _Spare:
         return fresh
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]  # no types
-def convert(
-    values: Values,
-    slots: NDArray[np.int64],
-    mean: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    out: NDArray[np.float32],
-) -> int:
-    """Write each of (n, y, x, band) to its slot of out (slot, band, y, x), (value - mean) x scale; -1, or a bad one.
+def _converter(bands: int) -> Convert:
+    """Return `convert(values, slots, mean, scale, out)` for a number of bands.
 
-    Runs without the interpreter's lock. A patch is bad where a value is NaN or infinite: its product with nought is
-    then not nought.
+    It writes each of (n, y, x, band) to its slot of out (slot, band, y, x), (value - mean) x scale, and returns -1,
+    or a patch that is bad: that holds NaN or infinity, whose product with nought is not nought. It runs without the
+    interpreter's lock. That the compiler knows the number of bands makes it a tenth faster.
     """
-    bands = values.shape[3]
     width = SIDE * bands
-    less, times, line = np.empty(width), np.empty(width), np.empty(width, np.float32)
-    for i in range(width):
-        less[i], times[i] = mean[i % bands], scale[i % bands]
-    for k in range(slots.size):
-        # Views and locals, not indices: the compiler then neither checks them anew for each value nor fears that
-        # writing changes what it reads, and uses vector instructions; only the turning at the end goes one by one.
-        source, target = values[k].reshape(SIDE, -1), out[slots[k]]
-        noughts = 0.0
-        for y in range(SIDE):
-            row = source[y]
-            for i in range(width):
-                noughts += row[i] * 0.0
-                line[i] = (row[i] - less[i]) * times[i]
-            for c in range(bands):
-                for x in range(SIDE):
-                    target[c, y, x] = line[x * bands + c]
-        if noughts != 0.0:
-            return k
-    return -1
+
+    def convert(
+        values: Values,
+        slots: NDArray[np.int64],
+        mean: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        out: NDArray[np.float32],
+    ) -> int:
+        less, times, line = np.empty(width), np.empty(width), np.empty(width, np.float32)
+        for i in range(width):
+            less[i], times[i] = mean[i % bands], scale[i % bands]
+        for k in range(slots.size):
+            # Views and locals, not indices: the compiler then neither checks them anew for each value nor fears that
+            # writing changes what it reads, and uses vector instructions; only the turning goes one by one.
+            source, target = values[k].reshape(SIDE, width), out[slots[k]]
+            noughts = 0.0
+            for y in range(SIDE):
+                row = source[y]
+                for i in range(width):
+                    noughts += row[i] * 0.0
+                    line[i] = (row[i] - less[i]) * times[i]
+                for c in range(bands):
+                    for x in range(SIDE):
+                        target[c, y, x] = line[x * bands + c]
+            if noughts != 0.0:
+                return k
+        return -1
+
+    return cast("Convert", njit(cache=True, nogil=True, fastmath={"reassoc"})(convert))
+
+
+CONVERT: Final[dict[Sensor, Convert]] = {sensor: _converter(len(names)) for sensor, names in BANDS.items()}
 
 
 def _scaling(sensor: Sensor, *, normalised: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
