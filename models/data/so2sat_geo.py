@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ _EASTINGS: Final = (100_000.0, 900_000.0)
 _NORTHINGS: Final = (0.0, 10_000_000.0)
 _ROTATION: Final = 1e-6
 _PARAMETERS: Final = 6
+_BLOCK: Final = 8192
 OUTDATED: Final = "its EPSG codes are those before the correction of 2026-03, wrong for some cities; fetch the new file"
 
 
@@ -49,7 +51,7 @@ class GeoFile:
     """
 
     def __init__(self, path: Path, patches: int) -> None:
-        self.path = path
+        self.path, self.patches = path, patches
         self._file = open_hdf5(path)
         try:
             self.outdated = self._check(patches)
@@ -69,9 +71,26 @@ class GeoFile:
 
     def place(self, index: int) -> Place:
         """Return where a patch lies; raises BadDataset for a place that cannot be: pixel size, zone or position."""
+        if not 0 <= index < self.patches:
+            msg = f"{self.path.name} places the patches 0 to {self.patches - 1}; there is no {index}"
+            raise BadDataset(msg)
+        return self._read(index, index + 1)[0]
+
+    def places(self) -> Iterator[Place]:
+        """Yield where each patch lies, in order, reading some thousands at once; raises as `place` does."""
+        for start in range(0, self.patches, _BLOCK):
+            yield from self._read(start, min(start + _BLOCK, self.patches))
+
+    def _read(self, start: int, stop: int) -> list[Place]:
         with reading_hdf5(self.path):
-            told = [float(value) for value in self._file["tfw"][index].ravel()]
-            epsg = float(self._file["epsg"][index : index + 1].ravel()[0])
+            steps = self._file["tfw"][start:stop].reshape(-1, _PARAMETERS).tolist()
+            zones = self._file["epsg"][start:stop].ravel().tolist()
+            named = self._city_key()
+            cities = self._file[named][start:stop].ravel().tolist() if named else [None] * len(zones)
+        rows = enumerate(zip(steps, zones, cities, strict=True), start)
+        return [self._place(index, told, epsg, city) for index, (told, epsg, city) in rows]
+
+    def _place(self, index: int, told: list[float], epsg: float, city: Any) -> Place:
         transform = self._transform(index, told)
         if epsg not in _UTM_NORTH and epsg not in _UTM_SOUTH:
             raise self._wrong(index, f"the EPSG code {epsg:g} is no UTM zone")
@@ -79,7 +98,8 @@ class GeoFile:
         for value, (low, high) in zip(centre, (_EASTINGS, _NORTHINGS), strict=True):
             if not low <= value <= high:
                 raise self._wrong(index, f"{value:.0f} m is outside every UTM zone")
-        return Place(int(epsg), transform, self._city(index))
+        name = city.decode("utf-8", "replace") if isinstance(city, bytes) else city
+        return Place(int(epsg), transform, None if name is None else str(name).strip())
 
     def _check(self, patches: int) -> bool:
         """Check keys and lengths; return whether the file is of the older schema."""
@@ -90,27 +110,20 @@ class GeoFile:
                 f"{', '.join(sorted(self._file)) or 'nothing'}"
             )
             raise BadDataset(msg)
-        for key, width in (("epsg", 1), ("tfw", _PARAMETERS)):
+        wanted = {"epsg": (1, "iuf"), "tfw": (_PARAMETERS, "iuf")} | ({named: (1, "SO")} if named else {})
+        for key, (width, kinds) in wanted.items():
             found = dataset_of(self._file, key, self.path)
             if found.shape[0] != patches:
-                msg = f"{self.path.name} places {found.shape[0]} patches, but there are {patches}: it belongs elsewhere"
-                raise BadDataset(msg)
-            if found.dtype.kind not in "iuf" or math.prod(found.shape[1:]) != width:
-                msg = f"{key} in {self.path.name} is {found.dtype} {found.shape}; numbers (N, {width}) were expected"
+                msg = f"{key} in {self.path.name} has {found.shape[0]} rows, but there are {patches} patches: "
+                raise BadDataset(msg + "it belongs to other patches")
+            if found.dtype.kind not in kinds or math.prod(found.shape[1:]) != width:
+                what = "numbers" if "f" in kinds else "names"
+                msg = f"{key} in {self.path.name} is {found.dtype} {found.shape}; {what} (N, {width}) were expected"
                 raise BadDataset(msg)
         return named is None
 
     def _city_key(self) -> str | None:
         return next((key for key in ("city", "cityList") if key in self._file), None)
-
-    def _city(self, index: int) -> str | None:
-        key = self._city_key()
-        if key is None:
-            return None
-        with reading_hdf5(self.path):
-            found: Any = dataset_of(self._file, key, self.path)[index]
-        value = found.ravel()[0] if hasattr(found, "ravel") else found
-        return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value).strip()
 
     def _transform(self, index: int, told: list[float]) -> Affine:
         if not all(map(math.isfinite, told)):

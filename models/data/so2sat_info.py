@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def describe(path: Path, *, geo: Path | None = None, scan: bool = False) -> dict
     """Return the facts of a file as JSON values.
 
     Labels are all read; `scan` reads every patch too, in batches, and adds each band's mean, standard deviation,
-    smallest and largest value. `geo` is the `*_geo.h5` file beside it. Raises BadDataset.
+    smallest and largest value. `geo` is the `*_geo.h5` file beside it, of which every place is checked. Raises
+    BadDataset.
     """
     with So2SatFile(path) as file:
         counts = np.bincount(file.codes(), minlength=len(LOCAL_CLIMATE_ZONES) + 1)
@@ -73,10 +75,15 @@ def _layout(dataset: Any) -> dict[str, Any]:
 
 def _geolocation(path: Path, patches: int) -> dict[str, Any]:
     with GeoFile(path, patches) as file:
-        first = file.place(0)
+        zones, cities = Counter[int](), Counter[str]()
+        for place in file.places():
+            zones[place.epsg] += 1
+            if place.city is not None:
+                cities[place.city] += 1
         return {
             "file": path.name,
             "schema": "coord, before 2026-03" if file.outdated else "city, since 2026-03",
             "outdated": file.outdated,
-            "first": {"epsg": first.epsg, "transform": list(first.transform)[:6], "city": first.city},
+            "epsg": {str(code): count for code, count in sorted(zones.items())},
+            "cities": dict(sorted(cities.items())),
         }

@@ -127,7 +127,8 @@ def test_info_says_what_there_is(tmp_path: Path, whole: Path) -> None:
     assert told["classes"]["1"] == 3
     assert sum(told["classes"].values()) == 40
     assert told["layout"]["sen2"]["chunks"] == [16, 32, 32, 10]
-    assert told["geolocation"]["first"]["city"] == "berlin"
+    assert told["geolocation"]["cities"] == {"berlin": 14, "capetown": 13, "munich": 13}
+    assert told["geolocation"]["epsg"] == {"32632": 13, "32633": 14, "32734": 13}
     assert not told["geolocation"]["outdated"]
     values = patches(40)["sen2"].astype(np.float32)
     for k, name in enumerate(BANDS["s2"]):

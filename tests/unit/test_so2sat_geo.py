@@ -18,7 +18,7 @@ from models.data.so2sat_export import export_patch
 from models.data.so2sat_geo import GeoFile
 from models.data.so2sat_picture import draw_samples
 from service.cli import app
-from tests.servers.so2sat_file import patches, write_geo, write_so2sat
+from tests.servers.so2sat_file import CITIES, EPSG, patches, write_geo, write_so2sat
 
 
 @pytest.fixture
@@ -34,6 +34,9 @@ def test_both_schemas_place_a_patch_alike(tmp_path: Path, caplog: pytest.LogCapt
         assert old.outdated
         assert old.place(4).transform == found.transform
         assert old.place(4).city is None
+        with pytest.raises(BadDataset, match="places the patches 0 to 39"):
+            old.place(40)
+        assert [place.epsg for place in old.places()] == [EPSG[CITIES[k % 3]] for k in range(40)]
     assert "wrong for some cities" in caplog.text
     assert (found.epsg, found.city) == (32734, "capetown")
     assert (found.transform.c, found.transform.f) == (300_400.0, 5_799_600.0)
@@ -51,6 +54,8 @@ def _tfw(**replaced: float) -> np.ndarray:
         ({"tfw": None}, "no data set 'tfw', only city, epsg"),
         ({"epsg": None}, "no data set 'epsg'"),
         ({"city": None}, "neither 'city' .* nor 'coord'"),
+        ({"city": np.array([[b"berlin"]] * 39)}, "city in .* has 39 rows"),
+        ({"city": np.zeros((40, 1))}, r"city .* is float64 \(40, 1\); names"),
         ({"tfw": np.zeros((40, 4))}, r"\(40, 4\); numbers \(N, 6\)"),
         ({"tfw": _tfw(a=9.4)}, "9.4 x -10 m"),
         ({"tfw": _tfw(e=-60.0)}, "10 x -60 m"),
@@ -100,7 +105,7 @@ def test_bad_input_overwrites_nothing(tmp_path: Path, whole: Path) -> None:
         arrays["sen2"][1] = np.nan
 
     spoilt = write_so2sat(tmp_path / "bad.h5", change=spoil)
-    with pytest.raises(BadDataset, match="places 39 patches, but there are 40"):
+    with pytest.raises(BadDataset, match=r"epsg in .* has 39 rows, but there are 40 patches"):
         export_patch(whole, 0, target, geo=write_geo(tmp_path / "g.h5", 39))
     with pytest.raises(BadDataset, match="patch 1 of sen2"):
         export_patch(spoilt, 1, target)
