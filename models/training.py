@@ -29,7 +29,7 @@ from models.training_config import (
 )
 from models.training_curves import draw_curves
 from models.training_loop import CHECKPOINT as RESUMED
-from models.training_loop import Run, begin, device_of, measure, optimise, resume, steps_of
+from models.training_loop import Run, begin, device_of, measure, optimise, restore, steps_of
 from models.training_so2sat import So2SatSource
 from models.training_sources import TrainingSource
 from models.training_tiles import (
@@ -117,9 +117,16 @@ def train(config: TrainingConfig) -> dict[str, Any]:
     return report
 
 
-def train_file(path: Path) -> dict[str, Any]:
-    """Make the run a TOML file describes; see models.training_config for its keys, and `run` for what is written."""
-    return run(read_config(path), f"cityzones models train {path.name}")
+def train_file(path: Path, *, resume: bool = False) -> tuple[dict[str, Any], Path]:
+    """Make the run a TOML file describes and return its report and folder.
+
+    See models.training_config for the keys, and `run` for what is written. `resume` goes on with a run that was
+    stopped, as training.resume in the file does.
+    """
+    config = read_config(path)
+    if resume:
+        config = config.model_copy(update={"training": config.training.model_copy(update={"resume": True})})
+    return run(config, f"cityzones models train {path.name}"), config.output.folder
 
 
 def run(config: RunConfig, command: str) -> dict[str, Any]:
@@ -163,7 +170,6 @@ def open_source(config: RunConfig) -> TrainingSource:
 def _trained(config: RunConfig, folder: Path | None) -> tuple[Run, TrainingSource]:
     """Return a run after its last step, its averaged network on the CPU and rounded, and its data."""
     device, started = device_of(config), time.monotonic()
-    torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
     # What may be wrong with files is told before the data, which take long to make or read.
     network = build(config.model.variant, config.bands).train()
@@ -171,8 +177,10 @@ def _trained(config: RunConfig, folder: Path | None) -> tuple[Run, TrainingSourc
     state = begin(begun or network, config, device)
     resumed = folder is not None and config.training.resume and (folder / RESUMED).exists()
     if folder is not None and resumed:
-        resume(state, config, folder)
+        restore(state, config, folder)
     source = open_source(config)
+    # Only now: numba, which data are made with, shares OpenMP with torch and sets its threads when it first starts.
+    torch.set_num_threads(config.training.threads)
     if begun is None and not resumed:
         normalise(network, source)
         state = begin(network, config, device)

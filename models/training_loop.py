@@ -206,7 +206,7 @@ def save(run: Run, config: RunConfig, folder: Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def resume(run: Run, config: RunConfig, folder: Path) -> None:
+def restore(run: Run, config: RunConfig, folder: Path) -> None:
     """Put a run where the checkpoint of a folder left it; raises BadTraining if it is damaged or another run's."""
     path = folder / CHECKPOINT
     device = next(run.network.parameters()).device

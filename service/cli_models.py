@@ -55,20 +55,27 @@ def fetch(
 
 
 @app.command()
-def train(
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the weights and the report.")],
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Steps; 3000 are the published run.")] = 3000,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+def train(  # noqa: PLR0917 - the options of a command
+    config: Annotated[Path | None, typer.Argument(help="What to train on what: see docs/training.md.")] = None,
+    out: Annotated[Path | None, typer.Option(file_okay=False, help="Folder of the demonstration run.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the demonstration run.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Its steps; 1600 made the bundled weights.")] = 1600,
+    threads: Annotated[int, typer.Option(min=1, help="Its CPU threads.")] = 2,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run of CONFIG was stopped.")] = False,
 ) -> None:
-    """Train MAGNET on procedural cities and measure it on cities it has never seen; needs the train extra."""
+    """Train what CONFIG.toml describes, or with --out the demonstration on procedural cities; needs the train extra."""
+    if (config is None) == (out is None):
+        raise typer.BadParameter("give a CONFIG.toml, or --out for the demonstration run")
     try:
         training = _training()
-        report = training.train(training.TrainingConfig(out, seed=seed, steps=steps, threads=threads))
+        if config is not None:
+            report, out = training.train_file(config, resume=resume)
+        else:
+            report = training.train(training.TrainingConfig(out, seed=seed, steps=steps, threads=threads))
     except CityzonesError as error:
         say_problem({"detail": error.detail})
         raise typer.Exit(FAILED) from error
-    console.print(f"weights and report are in {out}; python -m models.export publishes them", markup=False)
+    console.print(f"weights and report are in {out}", markup=False)
     sys.stdout.write(json.dumps({"seconds": report["seconds"], "accuracy": report["accuracy"]}) + "\n")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
@@ -23,6 +25,7 @@ from models.training_config import BadTraining, RunConfig, check  # noqa: E402
 from models.training_curves import draw_curves  # noqa: E402
 from models.training_loop import schedule  # noqa: E402
 from models.training_weights import load_weights  # noqa: E402
+from service.cli_models import app as cli  # noqa: E402
 from tests.unit.training_samples import write_city_folder, write_so2sat  # noqa: E402
 
 SMALL = {"kind": "procedural", "cities": 1, "side": 90, "tests": 1, "test_side": (80, 80)}
@@ -173,7 +176,8 @@ def test_a_city_with_three_bands(tmp_path: Path, variant: str):
         '[output]\nfolder = "out"\ncard = "toy-rgb"\n'
     )
     (tmp_path / "toy.toml").write_text(text)
-    report = train_file(tmp_path / "toy.toml")
+    report, written = train_file(tmp_path / "toy.toml")
+    assert written == tmp_path / "out"
     card = read_card(tmp_path / "out" / "toy-rgb.toml")
     assert card.input.bands == ("B04", "B03", "B02")
     assert card.input.morphology == (variant != "spectral-only")
@@ -224,3 +228,33 @@ def test_the_rate_rises_and_falls():
 def test_curves_of_hardly_any_history(tmp_path: Path):
     draw_curves([{"step": 1, "loss": 2.0, "rate": 0.1}], "one step", tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def commanded(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["train", *map(str, arguments)])
+
+
+def test_the_command_trains_resumes_and_tells(tmp_path: Path):
+    told = "\n".join(f"{key} = {json.dumps(value)}" for key, value in QUICK.items())
+    small = "\n".join(f"{key} = {json.dumps(value)}" for key, value in SMALL.items())
+    path = tmp_path / "small.toml"
+    path.write_text(f'[data]\n{small}\n[training]\n{told}\n[output]\nfolder = "run"\n')
+    made = commanded(path)
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout.splitlines()[-1])["accuracy"]
+    assert (tmp_path / "run" / "magnet-trained.toml").exists()
+    again = commanded(path)
+    assert again.exit_code == 1
+    assert "holds a run already" in " ".join(again.output.split())
+    assert commanded(path, "--resume").exit_code == 0
+
+
+def test_the_command_names_what_is_wrong(tmp_path: Path):
+    assert commanded().exit_code == 2
+    path = tmp_path / "bad.toml"
+    path.write_text('[data]\nkind = "procedural"\ncites = 3\n[output]\nfolder = "run"\n')
+    bad = commanded(path)
+    assert bad.exit_code == 1
+    assert "did you mean 'cities'" in " ".join(bad.output.split())
+    assert not (tmp_path / "run").exists()
+    assert commanded(tmp_path / "gone.toml").exit_code == 1
