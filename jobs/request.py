@@ -18,7 +18,7 @@ OutputName = Literal[
     "uncertainty", "accuracy",
 ]  # fmt: skip
 OUTPUTS: Final[tuple[OutputName, ...]] = get_args(OutputName)
-# Not made unless asked for: probabilities for their size; uncertainty, as it takes a fifth more time a tile and keeps
+# Not made unless asked for: probabilities for their size; uncertainty, as it takes a quarter more time a tile and keeps
 # 18 more bytes a node until the job is assembled. Accuracy comes by itself where there is reference data.
 _ON_REQUEST: Final = frozenset({"probabilities", "uncertainty", "accuracy"})
 DEFAULT_OUTPUTS: Final[tuple[OutputName, ...]] = tuple(name for name in OUTPUTS if name not in _ON_REQUEST)

@@ -19,8 +19,8 @@ _PALE: Final = 200.0
 _METRICS: Final = {
     "OA": "Overall accuracy", "AA": "Mean class accuracy", "kappa": "Kappa", "OA_u": "Urban classes",
     "OA_u_strict": "Urban, strict",
-    "OA_bu": "Built against natural", "OA_w": "Weighted by likeness", "F1": "Macro F1", "mIoU": "Mean IoU",
-    "ECE": "Calibration error", "NLL": "Negative log likelihood",
+    "OA_bu": "Built against natural", "OA_w": "Weighted by likeness", "macro_F1": "Macro F1", "F1": "Macro F1",
+    "mIoU": "Mean IoU", "ECE": "Calibration error", "NLL": "Negative log likelihood",
 }  # fmt: skip
 
 
