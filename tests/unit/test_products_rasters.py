@@ -129,6 +129,14 @@ def test_legends_do_not_say_a_name_twice() -> None:
     assert [legend(c) for c in LAND_COVER][:3] == ["Bareland", "Rangeland", "Developed space"]
 
 
+def test_a_band_without_a_value_is_written_all_the_same(tmp_path: Path) -> None:
+    data = np.stack((classes_of(60, 80), np.full((60, 80), 255, np.uint8)))
+    write_bands(tmp_path / "a.tif", data, grid_of(60, 80), bands=[CogBand("a"), CogBand("b")], nodata=255, tags={})
+    assert cog_validate(tmp_path / "a.tif", strict=True)[0]
+    with rasterio.open(tmp_path / "a.tif") as source:
+        assert (source.read() == data).all()
+
+
 def test_several_bands_make_one_valid_cog_with_names(tmp_path: Path) -> None:
     data = RNG.integers(0, 101, (3, 700, 900), dtype=np.uint8)
     data[:, :5] = 255
