@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from shapely.geometry import Point
 
+from jobs.errors import BadVector
 from jobs.queue import make_app
 from jobs.request import DEFAULT_OUTPUTS, parse_execute
 from jobs.settings import Settings
@@ -159,6 +160,16 @@ def test_uncertainty_agrees_with_the_map_and_tells_the_reasons(small, sample):
     judged = fit != NODATA
     assert judged.mean() > 0.5
     assert fit[judged].mean() > 50
+
+
+def test_reference_data_without_classes_end_the_planning_with_a_sentence(wide):
+    context, plan = wide
+    body = context.store.request(plan.job).execute
+    body["inputs"]["reference"] |= {"class_field": "lcz"}
+    job = context.store.create("local-climate-zones", parse_execute(body)).job
+    with pytest.raises(BadVector, match="no field 'lcz'; its fields: zone; name the field of the classes"):
+        make_plan(context, job)
+    assert context.store.plan(job) is None
 
 
 def test_block_size_changes_no_figure(small, wide):
