@@ -120,7 +120,7 @@ def train(config: TrainingConfig) -> dict[str, Any]:
 def train_file(path: Path, *, resume: bool = False) -> tuple[dict[str, Any], Path]:
     """Make the run a TOML file describes and return its report and folder.
 
-    See models.training_config for the keys, and `run` for what is written. `resume` goes on with a run that was
+    See docs/training.md for the keys, and `run` for what is written. `resume` goes on with a run that was
     stopped, as training.resume in the file does.
     """
     config = read_config(path)

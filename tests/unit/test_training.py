@@ -16,13 +16,14 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from models import training_loop  # noqa: E402 - after the checks
-from models.cards import read_card  # noqa: E402
+from models.cards import card_of, read_card  # noqa: E402
 from models.errors import BadCard, WeightsUnavailable  # noqa: E402
 from models.onnx_signature import read_signature  # noqa: E402
 from models.serving import check_contract  # noqa: E402
 from models.training import run, train_file  # noqa: E402
 from models.training_config import BadTraining, RunConfig, check  # noqa: E402
 from models.training_curves import draw_curves  # noqa: E402
+from models.training_demo import compared, demo_config  # noqa: E402
 from models.training_loop import schedule  # noqa: E402
 from models.training_weights import load_weights  # noqa: E402
 from service.cli_models import app as cli  # noqa: E402
@@ -258,3 +259,26 @@ def test_the_command_names_what_is_wrong(tmp_path: Path):
     assert "did you mean 'cities'" in " ".join(bad.output.split())
     assert not (tmp_path / "run").exists()
     assert commanded(tmp_path / "gone.toml").exit_code == 1
+
+
+def test_the_demonstration_is_held_against_the_card():
+    card = card_of("magnet")
+    same = {"seconds": 1, "accuracy": [score.model_dump() for score in card.accuracy]}
+    assert compared(same, card)["reproduced"]
+    worse = json.loads(json.dumps(same))
+    for row in worse["accuracy"]:
+        row["metrics"]["OA"] = row["metrics"].get("OA", 0) - 0.011
+    told = compared(worse, card)
+    assert not told["reproduced"]
+    assert told["with_buildings"]["difference"] == pytest.approx(-0.011)
+    assert demo_config(Path("x")).training.steps is None
+
+
+@pytest.mark.real_data
+def test_a_real_city_is_learnt_from(shared_data: Path, tmp_path: Path):
+    data = {"kind": "city", "folders": [shared_data / "so2sat_pop_gdansk"]}
+    report = run(described(tmp_path / "run", data, steps=30, batch=8, checkpoint_every=30, validate_every=30), "x")
+    card = read_card(tmp_path / "run" / "small.toml")
+    assert "gdansk" in card.training_data
+    assert len(card.domain.median) == 3
+    assert 0.1 < report["accuracy"][0]["metrics"]["OA"] < 1
