@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,6 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
     quantize_static,
 )
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from models.data.procedural import generate
 from models.networks.magnet import BANDS, FORMS, Magnet
@@ -48,16 +48,20 @@ def export(network: Magnet, way: Way, batch: int, side: int, path: Path) -> Path
             _Probabilities(network, way).eval(), example, str(path), opset_version=17, dynamo=False,
             input_names=["spectral", "morphology"], output_names=["probabilities"],
         )  # fmt: skip
-    onnx.save(onnx.shape_inference.infer_shapes(onnx.load(path)), path)
+    onnx.save(onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True), path)
     return path
 
 
-def multiplications(network: Magnet, way: Way, side: int) -> int:
-    """Count the floating-point operations of every convolution of one input, a multiply-add as two."""
-    example = (torch.zeros(1, channels, side, side) for channels in (BANDS, FORMS))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        _Probabilities(network, way)(*example)
-    return int(counter.get_flop_counts()["Global"][torch.ops.aten.convolution])
+def operations(path: Path) -> int:
+    """Count the floating-point operations of every convolution in a graph, a multiply-add as two."""
+    graph = onnx.load(path).graph
+    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes = {told.name: [d.dim_value for d in told.type.tensor_type.shape.dim] for told in graph.value_info}
+    return sum(
+        2 * math.prod(shapes[node.output[0]]) * math.prod(weights[node.input[1]][1:])
+        for node in graph.node
+        if node.op_type == "Conv"
+    )
 
 
 def quantise(source: Path, target: Path, side: int) -> Path:
