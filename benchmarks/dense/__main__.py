@@ -1,6 +1,6 @@
 """How fast one pass over a whole tile is beside the same network run on every patch.
 
-    python -m benchmarks.dense [--rounds 7]
+    python -m benchmarks.dense [--rounds 5]
 
 Every contender runs the bundled MAGNET weights on the same procedural city (seed 7, of the test set; the network was
 trained on others), in a process of its own and on one thread. The processes take turns, round after round; the
@@ -55,7 +55,7 @@ EVERYWHERE = (2 * PIXELS) ** 2
 def main() -> None:
     """Prepare the graphs, let the contenders take turns, print a table and the JSON line."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--rounds", type=int, default=7)
+    words.add_argument("--rounds", type=int, default=5)
     told = words.parse_args()
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="dense-") as name:
