@@ -186,8 +186,8 @@ def _trained(config: RunConfig, folder: Path | None) -> tuple[Run, TrainingSourc
         state = begin(network, config, device)
     if folder is not None:
         _make(folder)
-    optimise(state, source, config, folder)
     state.seconds += time.monotonic() - started
+    optimise(state, source, config, folder)
     state.average = state.average.cpu().eval()
     round_weights(state.average)
     return state, source
@@ -206,6 +206,8 @@ def _make(folder: Path) -> None:
     except OSError as error:
         msg = f"output.folder {folder} cannot be made: {error.strerror}"
         raise BadTraining(msg) from error
+    for stale in folder.glob(f".{RESUMED}.*"):  # of a run that was killed while it wrote
+        stale.unlink(missing_ok=True)
 
 
 def _started(network: AnyNetwork, config: RunConfig) -> AnyNetwork:

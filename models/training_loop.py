@@ -8,6 +8,7 @@ import json
 import math
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from models.losses import LossWeights, total_loss
 from models.metrics import confusion, scores
 from models.networks.magnet import Output
 from models.networks.variants import AnyNetwork
-from models.training_config import BadTraining, RunConfig
+from models.training_config import STEPS, BadTraining, RunConfig
 from models.training_sources import Batch, TrainingSource
 
 CHECKPOINT: Final = "checkpoint.pt"
@@ -37,7 +38,7 @@ History = list[dict[str, float]]
 
 @dataclass(slots=True)
 class Run:
-    """The state of a run after `step` steps: everything its next step depends on."""
+    """The state of a run after `step` steps: everything its next step depends on, and the seconds it took so far."""
 
     network: AnyNetwork
     average: AnyNetwork
@@ -71,12 +72,13 @@ def steps_of(config: RunConfig, source: TrainingSource) -> int:
     training = config.training
     if training.epochs is not None:
         return max(1, round(training.epochs * source.steps_per_epoch))
-    return training.steps or 1600
+    return training.steps or STEPS
 
 
 def optimise(run: Run, source: TrainingSource, config: RunConfig, folder: Path | None) -> None:
     """Take the steps that remain, with a progress bar on standard error; checkpoints go to `folder` if there is one."""
     steps, training = steps_of(config, source), config.training
+    began = time.monotonic() - run.seconds
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=steps, completed=run.step)
@@ -86,6 +88,7 @@ def optimise(run: Run, source: TrainingSource, config: RunConfig, folder: Path |
             loss = _step(run, batch, config, steps)
             run.losses.append(loss)
             run.step += 1
+            run.seconds = time.monotonic() - began
             progress.advance(task)
             last = run.step == steps
             if run.step % _TOLD_EVERY == 0 or last:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.training_config import BadTraining, check, read_config
+from models.training_config import STEPS, Augmentation, BadTraining, check, read_config
 
 GOOD = """
 [data]
@@ -27,6 +27,17 @@ def test_a_short_file_is_a_whole_run(tmp_path: Path):
     assert (config.bands, config.nodes, config.class_balance, config.feedback) == (10, 4, 0.5, 0.5)
     assert config.output.folder == tmp_path / "out"
     assert config.training.augmentation.flips
+
+
+def test_the_manual_tells_the_defaults(tmp_path: Path):
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    told = read_config(written(tmp_path, manual.split("```toml")[1].split("```")[0]))
+    usual = check({"data": {"kind": "procedural"}, "output": {"folder": tmp_path / "run"}}, "usual")
+    assert (told.bands, told.nodes, told.class_balance) == (usual.bands, usual.nodes, usual.class_balance)
+    spoken = {"steps": STEPS, "nodes": 4, "augmentation": Augmentation(class_balance=0.5)}
+    assert told.training == usual.training.model_copy(update=spoken)
+    assert told.data == usual.data
+    assert told.output == usual.output
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path):
