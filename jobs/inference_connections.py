@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -35,27 +35,42 @@ def passes(error: InferenceServerException) -> bool:
     return any(word in str(error) for word in _PASSING)
 
 
+class Sharing:
+    """Whether tiles go through shared memory; once it has failed it is off for good."""
+
+    def __init__(self, *, on: bool) -> None:
+        self.on = on
+        self._lock = threading.Lock()
+
+    def give_up(self, why: Exception) -> None:
+        """Go over the wire from now on, and say so once."""
+        with self._lock:
+            told, self.on = self.on, False
+        if told:
+            LOG.warning("no memory shared with the model server (%s): tiles go over gRPC, which takes longer", why)
+
+
 class Connection:
     """One channel, and the memory its requests go through where client and server share a host."""
 
-    def __init__(self, pool: Connections) -> None:
-        self.client = triton.InferenceServerClient(pool.url)
-        self._pool = pool
+    def __init__(self, url: str, sharing: Sharing) -> None:
+        self.client = triton.InferenceServerClient(url)
+        self._sharing = sharing
         self._shared = SharedRequests(self.client)
 
     def infer(
         self, model: str, inputs: dict[str, Float32Array], outputs: dict[str, tuple[int, ...]], timeout: float
     ) -> dict[str, Array]:
         """Return a model's uint8 answers of known shapes; raises InferenceServerException, ValueError for others."""
-        if self._pool.shares_memory:
+        if self._sharing.on:
             try:
                 return self._shared.infer(model, inputs, outputs, timeout)
             except OSError as error:
-                self._pool.give_memory_up(error)
+                self._sharing.give_up(error)
             except InferenceServerException as error:
                 if passes(error) or "shared memory" not in str(error):
                     raise
-                self._pool.give_memory_up(error)
+                self._sharing.give_up(error)
         return self._over_the_wire(model, inputs, outputs, timeout)
 
     def _over_the_wire(
@@ -79,10 +94,11 @@ class Connections:
     """As many connections as requests run at once; closed with this object, and when the process ends."""
 
     def __init__(self, url: str, shared_memory: SharedMemory) -> None:
-        self.url = url
-        self.shares_memory = shared_memory == "on" or (shared_memory == "auto" and is_local(url))
+        self._url = url
+        self.sharing = Sharing(on=shared_memory == "on" or (shared_memory == "auto" and is_local(url)))
         self._lock = threading.Lock()
         self._swept = False
+        # Connections know nothing of this object, so that it can be collected; then they are closed.
         self._free: list[Connection] = []
         self._finalizer = weakref.finalize(self, _close_all, self._free)
 
@@ -91,8 +107,8 @@ class Connections:
         """Lend a connection, the one used last if one is free."""
         with self._lock:
             connection = self._free.pop() if self._free else None
-            sweeping, self._swept = self.shares_memory and not self._swept, True
-        connection = connection or Connection(self)
+            sweeping, self._swept = self.sharing.on and not self._swept, True
+        connection = connection or Connection(self._url, self.sharing)
         if sweeping:
             sweep(connection.client)
         try:
@@ -100,13 +116,6 @@ class Connections:
         finally:
             with self._lock:
                 self._free.append(connection)
-
-    def give_memory_up(self, why: Exception) -> None:
-        """Go over the wire from now on, and say so once."""
-        with self._lock:
-            told, self.shares_memory = self.shares_memory, False
-        if told:
-            LOG.warning("no memory shared with the model server (%s): tiles go over gRPC, which takes longer", why)
 
     def close(self) -> None:
         """Close every connection that is not lent; harmless when called twice."""
@@ -123,6 +132,6 @@ def is_local(url: str) -> bool:
     return host == "localhost"
 
 
-def _close_all(free: list[Any]) -> None:
+def _close_all(free: list[Connection]) -> None:
     while free:
         free.pop().close()

@@ -19,7 +19,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from models.data.procedural import generate
-from models.networks.magnet import BANDS, FORMS, Magnet
+from models.networks.magnet import BANDS, FORMS, STEP, WINDOW, Magnet
 
 Way = Literal["grid", "pixels"]
 _QUANTISED = ("/early/", "/late/", "/skip", "to_spectral", "to_form", "/top/")
@@ -89,6 +89,12 @@ class _Cities(CalibrationDataReader):  # type: ignore[misc] # the base has no ty
         """Return the next city, or None after the last."""
         seed = next(self._left, None)
         return None if seed is None else dict(zip(("spectral", "morphology"), inputs(seed, self._side), strict=True))
+
+
+def truth(seed: int, side: int, nodes: int) -> Any:
+    """Return the LCZ codes (nodes, nodes) at the centres of a procedural city's windows, one each 10 pixels."""
+    half = WINDOW // 2
+    return generate(seed, (side, side)).truth[half::STEP, half::STEP][:nodes, :nodes]
 
 
 def inputs(seed: int, side: int) -> tuple[Any, Any]:

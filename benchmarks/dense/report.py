@@ -22,12 +22,12 @@ class Operations:
     dense10: float
 
 
-def make_report(contenders: dict[str, Contender], operations: Operations, nodes: int, pixels: int) -> dict[str, Any]:
-    """Return everything measured; times are microseconds per node."""
+def make_report(contenders: dict[str, Contender], operations: Operations, truth: Any, pixels: int) -> dict[str, Any]:
+    """Return everything measured; times are microseconds per node, `truth` is the LCZ codes (row, column) of 100 m."""
     timed = {name: c for name, c in contenders.items() if name != "gemm"}
     clock, processor = (
         {
-            name: min(result[kind] for result in c.results) * 1e6 / (pixels if name.startswith(_WHOLE) else nodes)
+            name: min(result[kind] for result in c.results) * 1e6 / (pixels if name.startswith(_WHOLE) else truth.size)
             for name, c in timed.items()
         }
         for kind in (0, 1)
@@ -47,6 +47,10 @@ def make_report(contenders: dict[str, Contender], operations: Operations, nodes:
             "same_precision": _same_precision(processor),
         },
         "argmax_agreement": _agreement(answers),
+        "overall_accuracy_100m": {
+            precision: _round(float((answers[f"dense100_{precision}"].argmax(0) + 1 == truth).mean()))
+            for precision in PRECISIONS
+        },
         "triton_gives_the_same_bytes": bool(
             (answers["direct"] == answers["triton"]).all() and (answers["triton_grpc"] == answers["triton"]).all()
         ),

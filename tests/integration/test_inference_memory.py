@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -99,6 +100,15 @@ def test_threads_come_and_go_and_the_regions_stay(triton: EmbeddedTriton) -> Non
         names |= set(registered(triton))
     assert 1 <= len(names) <= 2
     shared.close()
+    assert not registered(triton)
+
+
+def test_a_client_that_nobody_holds_gives_its_memory_back(triton: EmbeddedTriton) -> None:
+    shared = client(triton)
+    shared.predict(PLAIN, *scene(2))
+    assert len(registered(triton)) == 1
+    del shared
+    gc.collect()
     assert not registered(triton)
 
 
@@ -211,8 +221,8 @@ def test_auto_means_this_host_only() -> None:
     told = {"127.0.0.1:8001": True, "localhost:8001": True, "[::1]:8001": True, "unix:/run/triton.sock": True}
     told |= {"triton:8001": False, "10.0.0.7:8001": False, "localhost.example.org:8001": False}
     assert {url: is_local(url) for url in told} == told
-    assert not Connections("127.0.0.1:1", "off").shares_memory
-    assert Connections("triton:8001", "on").shares_memory
+    assert not Connections("127.0.0.1:1", "off").sharing.on
+    assert Connections("triton:8001", "on").sharing.on
 
 
 def test_bands_of_another_size_are_refused_before_anything_is_sent(triton: EmbeddedTriton) -> None:
