@@ -19,6 +19,7 @@ test: environments .venv/.tools  ## lint, types, import floors, all tests
 	.venv/bin/pytest
 
 train-demo: environments .venv/.tools  ## train the demonstration network again and compare it with its card
+	@rm -rf .cityzones/train-demo
 	.venv/bin/python -m models.training_demo --out .cityzones/train-demo
 
 lint: .venv/.tools

@@ -95,8 +95,10 @@ def optimise(run: Run, source: TrainingSource, config: RunConfig, folder: Path |
                 _tell(run, config, steps)
             if run.step % training.validate_every == 0 or last:
                 found = _validated(run, source, config)
-                progress.update(task, description=f"loss {loss:.3f} validation OA {found:.3f}")
-                progress.console.print(f"step {run.step}: validation OA {found:.3f} ({source.held_back})", markup=False)
+                if not math.isnan(found):  # of a source that holds nothing back there is nothing to say
+                    progress.update(task, description=f"loss {loss:.3f} validation OA {found:.3f}")
+                    told = f"step {run.step}: validation OA {found:.3f} ({source.held_back})"
+                    progress.console.print(told, markup=False)
             if folder is not None and (run.step % training.checkpoint_every == 0 or last):
                 save(run, config, folder)
 
