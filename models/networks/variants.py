@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 import torch
@@ -23,7 +24,7 @@ from models.networks.magnet import (
 _TOP: Final = 128
 
 
-class _Plain(nn.Module):
+class _Plain(nn.Module, ABC):
     """Branches that never speak to each other; a subclass says how their features become logits."""
 
     mean: Tensor
@@ -58,8 +59,9 @@ class _Plain(nn.Module):
     def _features(self, reflectance: Tensor, morphology: Tensor, spacing: int) -> list[Tensor]:  # noqa: ARG002 - see below
         return [features(self.spectral, (reflectance - self.mean) / self.spread, spacing)]
 
+    @abstractmethod
     def _logits(self, means: list[Tensor]) -> Tensor:
-        raise NotImplementedError
+        """Return logits (n, 17, y, x) from the window means of each branch (n, 128, y, x)."""
 
 
 class SpectralOnly(_Plain):

@@ -101,7 +101,7 @@ def test_it_is_fetched_like_any_other(tmp_path: Path) -> None:
     geometry = CARD.geometry.model_copy(update={"tile": 20})
     card = CARD.model_copy(update={"weights": told, "geometry": geometry})
     path = fetch(card, cache=tmp_path / "cache", mirror=source.parent)
-    check_contract(card, read_signature(path))
+    assert check_contract(card, read_signature(path)) == read_signature(path)
 
 
 @pytest.mark.real_data
