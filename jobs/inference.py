@@ -18,6 +18,8 @@ Probabilities = np.ndarray[Any, np.dtype[np.uint8]]
 
 _ATTEMPTS: Final = 6
 _ABSENT: Final = "is not found"
+_LOOKS: Final = 5
+_BETWEEN_LOOKS: Final = 1.5
 
 
 class TritonModels:
@@ -57,13 +59,22 @@ class TritonModels:
         return answers.pop("probabilities"), answers
 
     def check_served(self, card: Card) -> None:
-        """Raise WeightsUnavailable where the server answers and does not have the card's model at all."""
-        try:
-            with self._connections.borrow() as connection:
-                connection.client.get_model_metadata(card.serving.model, client_timeout=2.0)
-        except InferenceServerException as error:
-            if _ABSENT in str(error):
-                raise _absent(card) from error
+        """Raise WeightsUnavailable where the server answers and does not have the card's model at all.
+
+        A server that has just started loads its models one by one: a model that is missing is asked for again for
+        some seconds.
+        """
+        for attempt in range(_LOOKS):
+            try:
+                with self._connections.borrow() as connection:
+                    connection.client.get_model_metadata(card.serving.model, client_timeout=2.0)
+            except InferenceServerException as error:
+                if _ABSENT in str(error) and attempt < _LOOKS - 1:
+                    time.sleep(_BETWEEN_LOOKS)
+                    continue
+                if _ABSENT in str(error):
+                    raise _absent(card) from error
+            return
 
     def ready(self, model: str) -> bool:
         """Return whether the server answers and says the model is ready."""
@@ -85,9 +96,10 @@ class TritonModels:
                 with self._connections.borrow() as connection:
                     return connection.infer(card.serving.model, inputs, outputs, self._timeout)
             except InferenceServerException as error:
-                if _ABSENT in str(error):
+                absent = _ABSENT in str(error)
+                if absent and attempt == _ATTEMPTS - 1:
                     raise _absent(card) from error
-                if not passes(error) or attempt == _ATTEMPTS - 1:
+                if not (absent or passes(error)) or attempt == _ATTEMPTS - 1:
                     msg = f"the model server did not map a tile with {card.id!r}; ask the operator to look at it"
                     raise InferenceUnavailable(msg) from error
                 time.sleep(min(0.25 * 2**attempt, 4.0))

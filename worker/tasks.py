@@ -14,6 +14,7 @@ from jobs.queue import ASSEMBLE, BLOCK, PLAN, RECOVER, enqueue, make_app
 from jobs.record import now
 from jobs.recover import recover
 from jobs.settings import Settings
+from models.errors import WeightsUnavailable
 from worker.context import Context
 from worker.pipeline.assembly import assemble
 from worker.pipeline.mapping import map_block, marker_key
@@ -30,7 +31,13 @@ app = make_app(settings)
 _contexts: list[Context] = [Context(settings, app)]
 
 _OPTIONS: dict[str, Any] = {
-    "autoretry_for": (ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable),
+    "autoretry_for": (
+        ImageryUnavailable,
+        InferenceUnavailable,
+        QueueUnavailable,
+        StorageUnavailable,
+        WeightsUnavailable,
+    ),
     "max_retries": ATTEMPTS,
     "retry_backoff": 2,
     "retry_backoff_max": 60,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
-from models.errors import CityzonesError
+from models.errors import CityzonesError, WeightsUnavailable
 from worker.context import Context
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def step(context: Context, job: str, name: str) -> Iterator[bool]:
         _leave(context, job)
     except (QueueUnavailable, StorageUnavailable):
         raise
-    except (InferenceUnavailable, ImageryUnavailable) as error:
+    except (InferenceUnavailable, ImageryUnavailable, WeightsUnavailable) as error:
         if attempt < ATTEMPTS:
             raise
         context.store.fail(job, error)
