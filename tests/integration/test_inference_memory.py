@@ -23,7 +23,6 @@ from jobs.inference_connections import Connections, SharedMemory, is_local
 from models.cards import Card, card_of
 from models.serving import build_repository
 from service.stack.triton import EmbeddedTriton
-from service.stack.triton_environment import TritonMissing, find_environment
 from tests.servers.tiny_model import BANDS, HALO, TILE, expected_answer, tiny_card, write_tiny_model
 
 SIDE = TILE + 2 * HALO
@@ -33,12 +32,6 @@ PLAIN, FORM = tiny_card("tiny"), tiny_card("tiny_form", morphology=True)
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        find_environment()
-    except TritonMissing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(error.detail)
     folder = tmp_path_factory.mktemp("memory")
     write_tiny_model(folder / "cache" / PLAIN.weights.file)
     write_tiny_model(folder / "cache" / FORM.weights.file, morphology=True)

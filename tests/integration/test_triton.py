@@ -21,7 +21,7 @@ from models.serving import build_repository
 from models.weights import weights_path
 from service.stack.triton import EmbeddedTriton
 from service.stack.triton_control import ModelFailed
-from service.stack.triton_environment import TritonMissing, find_environment
+from service.stack.triton_environment import TritonMissing
 from tests.servers.tiny_model import BANDS, CLASSES, HALO, TILE, expected_answer, tiny_card, write_tiny_model
 
 SIDE = TILE + 2 * HALO
@@ -30,12 +30,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        find_environment()
-    except TritonMissing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(error.detail)
     folder = tmp_path_factory.mktemp("triton")
     both = [tiny_card("tiny"), tiny_card("tiny_bf16", precision="bf16")]
     for card in both:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from jobs.store import JobStore
 from models.cards import CARDS_DIR, Card, cards
 from models.serving import build_repository
 from service.stack.triton import EmbeddedTriton
-from service.stack.triton_environment import TritonMissing, find_environment
 from service.stack.valkey import EmbeddedValkey
 from tests.servers.api import Served, store_of
 from tests.servers.tiny_model import tiny_card, write_tiny_model
@@ -26,12 +24,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def triton(folder: Path) -> Iterator[EmbeddedTriton]:
-    try:
-        find_environment()
-    except TritonMissing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(error.detail)
     card = tiny_card()
     write_tiny_model(folder / "cache" / card.weights.file)
     bundled = [known for known in cards().values() if known.weights.bundled]
