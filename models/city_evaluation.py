@@ -10,10 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
 
-from models.classes import LOCAL_CLIMATE_ZONES
-from models.data.cities import CityGround
-from models.data.cities_vectors import BadCity
-from models.metrics import (
+from models.accuracy.metrics import (
     average_accuracy,
     built_accuracy,
     class_f1,
@@ -25,6 +22,9 @@ from models.metrics import (
     urban_accuracy,
     weighted_accuracy,
 )
+from models.classes import LOCAL_CLIMATE_ZONES
+from models.data.cities import CityGround
+from models.data.cities_vectors import BadCity
 
 FOLDS: Final = 5
 FREQUENT: Final = 100  # cells: fewer say little of a class

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from models.accuracy.metrics import confusion
 from models.data.procedural import City
-from models.metrics import confusion
 from models.networks.magnet import WINDOW
 from models.networks.variants import AnyNetwork
 

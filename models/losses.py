@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from models.metrics import SIMILARITY
+from models.accuracy.metrics import SIMILARITY
 from models.networks.magnet import Output, class_distances, wanted_trust
 from models.priors import SCALES
 

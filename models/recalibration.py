@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import (
+from models.accuracy.calibration import (
     calibration_error,
     fit_temperature,
     negative_log_likelihood,

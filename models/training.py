@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import torch
 
+from models.accuracy.metrics import scores
 from models.data.procedural import generate
 from models.evaluation import baseline_confusion, network_confusion
 from models.export import export_network
 from models.magnet_card import write_run_card
-from models.metrics import scores
 from models.networks.variants import AnyNetwork, build
 from models.training_config import (
     MOST_CITIES,

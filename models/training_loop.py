@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from models.accuracy.metrics import confusion, scores
 from models.losses import LossWeights, total_loss
-from models.metrics import confusion, scores
 from models.networks.magnet import Output
 from models.networks.variants import AnyNetwork
 from models.training_config import STEPS, BadTraining, RunConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.areas import estimate_areas
+from models.accuracy.areas import estimate_areas
 
 # Olofsson et al. (2014), section 5: deforestation, forest gain, stable forest, stable non-forest; hectares.
 COUNTS = np.array([[66, 0, 5, 4], [0, 55, 8, 12], [1, 0, 153, 11], [2, 1, 9, 313]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.bootstrap import polygon_matrices, spread_of_scores
+from models.accuracy.bootstrap import polygon_matrices, spread_of_scores
 
 
 def polygons(right: list[bool], code: int, wrong: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.calibration import calibration_error, fit_temperature, negative_log_likelihood, reliability, tempered
+from models.accuracy.calibration import (
+    calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability,
+    tempered,
+)
 
 
 def test_expected_calibration_error_by_hand():

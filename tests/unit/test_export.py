@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from models.calibration import tempered  # noqa: E402 - after the check for torch
+from models.accuracy.calibration import tempered  # noqa: E402 - after the check for torch
 from models.cards import card_of  # noqa: E402
 from models.data.procedural import generate  # noqa: E402
 from models.errors import WeightsUnavailable  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models import metrics
+from models.accuracy import metrics
 from models.classes import LOCAL_CLIMATE_ZONES
 
 TRUTH = np.array([1, 1, 1, 2, 2, 17, 17, 17, 17, 15, 0])

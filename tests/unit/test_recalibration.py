@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from models.calibration import calibration_error, fit_temperature  # noqa: E402 - after the check for torch
+from models.accuracy.calibration import calibration_error, fit_temperature  # noqa: E402 - after the check for torch
 from models.cards import CARDS_DIR, read_card  # noqa: E402
 from models.export import WEIGHTS_DIR, load_magnet  # noqa: E402
 from models.recalibration import measure, probabilities_of, publish  # noqa: E402

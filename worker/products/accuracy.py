@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.areas import AreaEstimates, estimate_areas
-from models.bootstrap import REPEATS, TEST_SHARE, Spread, polygon_matrices, spread_of_scores
+from models.accuracy.areas import AreaEstimates, estimate_areas
+from models.accuracy.bootstrap import REPEATS, TEST_SHARE, Spread, polygon_matrices, spread_of_scores
+from models.accuracy.metrics import class_f1, producers_accuracy, scores, users_accuracy
 from models.classes import MapClass
-from models.metrics import class_f1, producers_accuracy, scores, users_accuracy
 
 # A split by polygon says something where a class has several.
 _FEWEST_POLYGONS: Final = 2

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.metrics import scores
+from models.accuracy.metrics import scores
 
 REPEATS: Final = 25
 TEST_SHARE: Final = 0.3
@@ -49,7 +49,7 @@ def polygon_matrices(
 
 
 def spread_of_scores(matrices: list[NDArray[np.int64]]) -> dict[str, Spread]:
-    """Return how each of `models.metrics.scores` is spread over confusion matrices, rounded to four places."""
+    """Return how each of `models.accuracy.metrics.scores` is spread over confusion matrices, rounded to four places."""
     told = [scores(matrix) for matrix in matrices]
     values = {name: np.array([row[name] for row in told if name in row]) for row in told for name in row}
     return {name: _spread(column) for name, column in values.items()}

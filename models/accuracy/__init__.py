@@ -1,0 +1,1 @@
+"""How right a map is: accuracies, areas with intervals, their spread over resamples, and calibration."""
