@@ -25,8 +25,8 @@ from rich.table import Table
 
 from models.baselines import TREES, city_features, forest_probabilities
 from models.city_evaluation import FOLDS, Method, block_folds, cross_validated, gain, measure, smoothed
-from models.data.cities import CityGround, read_city
-from models.data.cities_arrays import load_arrays
+from models.data.cities.arrays import load_arrays
+from models.data.cities.ground import CityGround, read_city
 from models.errors import CityzonesError, MissingExtra
 
 METHODS = {
@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
     parser.add_argument("--city", default="so2sat_pop_gdansk", help="folder of the city inside it")
-    parser.add_argument("--packed", type=Path, help="a city packed by models.data.cities_arrays, instead")
+    parser.add_argument("--packed", type=Path, help="a city packed by models.data.cities.arrays, instead")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--folds", type=int, default=FOLDS)

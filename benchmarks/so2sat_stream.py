@@ -3,7 +3,7 @@
     python -m benchmarks.so2sat_stream
 
 makes a file with the published schema (float64, chunked, unfiltered) in a temporary folder, reads it in turns by
-`dataset[a:b]` chunk after chunk, by `read_direct` into one buffer, and by `models.data.so2sat_stream`, which converts
+`dataset[a:b]` chunk after chunk, by `read_direct` into one buffer, and by `models.data.so2sat.stream`, which converts
 to float32 (n, band, y, x), normalises, checks for NaN and batches. The page cache holds the file, so that the disk's
 speed does not hide the cost of the conversion. The last line is JSON; `ratio` is the ordered stream's speed over
 that of `dataset[a:b]`: the median over the rounds, in each of which both run right after one another.
@@ -22,8 +22,8 @@ from statistics import median
 import h5py
 import numpy as np
 
-from models.data.so2sat import BANDS, KEYS, SIDE, So2SatFile
-from models.data.so2sat_stream import stream
+from models.data.so2sat.dataset import BANDS, KEYS, SIDE, So2SatFile
+from models.data.so2sat.stream import stream
 
 GOAL = 0.8
 BATCH = 64

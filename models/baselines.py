@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from models.data.cities import CODES, CityGround, cell_means
+from models.data.cities.ground import CODES, CityGround, cell_means
 from models.errors import MissingExtra
 
 Layer = Literal["spectral", "buildings", "streets", "landuse", "zoning"]

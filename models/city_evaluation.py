@@ -23,8 +23,8 @@ from models.accuracy.metrics import (
     weighted_accuracy,
 )
 from models.classes import LOCAL_CLIMATE_ZONES
-from models.data.cities import CityGround
-from models.data.cities_vectors import BadCity
+from models.data.cities.ground import CityGround
+from models.data.cities.vectors import BadCity
 
 FOLDS: Final = 5
 FREQUENT: Final = 100  # cells: fewer say little of a class

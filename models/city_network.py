@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from models.cards import Card
 from models.city_evaluation import measure, smoothed
-from models.data.cities import BANDS, CELL, CityGround, cell_means
-from models.data.cities_vectors import BadCity
+from models.data.cities.ground import BANDS, CELL, CityGround, cell_means
+from models.data.cities.vectors import BadCity
 from models.errors import BadCard, MissingExtra, WeightsUnavailable
 from models.morphology import RESOLUTION
 from models.onnx_signature import read_signature

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.data.cities import BANDS, CELL, CityGround
+from models.data.cities.ground import BANDS, CELL, CityGround
 from models.networks.magnet import STEP, WINDOW
 from models.networks.variants import AnyNetwork, build
 from models.training_config import RunConfig, check

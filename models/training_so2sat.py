@@ -11,9 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.data.so2sat import BANDS, CITATION, SIDE, BadDataset, So2SatFile, dataset_of, open_hdf5, reading_hdf5
-from models.data.so2sat_bands import S2_MEANS, S2_STDS
-from models.data.so2sat_stream import stream
+from models.data.so2sat.bands import S2_MEANS, S2_STDS
+from models.data.so2sat.dataset import (
+    BANDS,
+    CITATION,
+    SIDE,
+    BadDataset,
+    So2SatFile,
+    dataset_of,
+    open_hdf5,
+    reading_hdf5,
+)
+from models.data.so2sat.stream import stream
 from models.training_config import RunConfig, So2SatData
 from models.training_sources import BandStatistics, Batch, relit, turned
 

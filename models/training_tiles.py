@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.data.cities import BANDS as CITY_BANDS
-from models.data.cities import CELL, CityGround, read_city
+from models.data.cities.ground import BANDS as CITY_BANDS
+from models.data.cities.ground import CELL, CityGround, read_city
 from models.data.procedural import BANDS, City, generate
 from models.networks.magnet import STEP, WINDOW
 from models.training_config import BadTraining, CityData, ProceduralData, RunConfig

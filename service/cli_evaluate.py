@@ -16,7 +16,7 @@ from models.errors import CityzonesError
 from service.cli_map import FAILED, console, say_problem
 
 # Imported by name and only on this command: reading cities belongs to training, which the service goes without.
-_CITIES: Final = "models.data.cities"
+_CITIES: Final = "models.data.cities.ground"
 _NETWORK: Final = "models.city_network"
 
 

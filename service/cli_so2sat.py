@@ -36,7 +36,7 @@ def info(
 ) -> None:
     """Say what a So2Sat LCZ42 file holds; a JSON object is the last line."""
     with _told_plainly(), console.status(f"reading {file.name}"):
-        told = _module("so2sat_info").describe(file, geo=geo, scan=scan)
+        told = _module("info").describe(file, geo=geo, scan=scan)
     table = Table("LCZ", "patches", title=f"{told['file']}: {told['patches']:,} patches", title_justify="left")
     for label, count in told["classes"].items():
         table.add_row(label, f"{count:,}")
@@ -53,7 +53,7 @@ def export(
 ) -> None:
     """Write one patch as a GeoTIFF with band names, georeferenced with --geo; a JSON object is the last line."""
     with _told_plainly():
-        told = _module("so2sat_export").export_patch(file, index, out, sensor=sensor.value, geo=geo)
+        told = _module("export").export_patch(file, index, out, sensor=sensor.value, geo=geo)
     if geo is None:
         console.print("written without a place on earth; --geo gives it one", style="yellow", markup=False)
     _say(told)
@@ -67,7 +67,7 @@ def picture(
 ) -> None:
     """Draw sample patches of every class in true colour; a JSON object is the last line."""
     with _told_plainly(), console.status(f"reading {file.name}"):
-        counts = _module("so2sat_picture").draw_samples(file, out, columns=columns, seed=seed)
+        counts = _module("picture").draw_samples(file, out, columns=columns, seed=seed)
     _say({"file": str(out), "classes": counts})
 
 
@@ -87,7 +87,7 @@ def _say(told: dict[str, Any]) -> None:
 def _module(name: str) -> Any:
     # By name and only on these commands: data sets need h5py, which the service does without.
     try:
-        return importlib.import_module(f"models.data.{name}")
+        return importlib.import_module(f"models.data.so2sat.{name}")
     except ModuleNotFoundError as error:
         msg = f"reading So2Sat files needs {error.name}: pip install 'cityzones[train]'"
         raise MissingExtra(msg) from error

@@ -111,7 +111,7 @@ def load_keras_weights(path: Path, *, bands: int = BANDS) -> So2SatResNet:
 def load_sentinel1(path: Path) -> So2SatResNet:
     """Read the published weight file for Sentinel-1 features (n, 7, 32, 32), ready for inference.
 
-    Features: `models.data.so2sat_bands.sentinel1_features`, standardised over the scene. No card serves it, as the
+    Features: `models.data.so2sat.bands.sentinel1_features`, standardised over the scene. No card serves it, as the
     service has no Sentinel-1 imagery: it is loaded by path, for fusion with Sentinel-2 (`models.networks.fusion`).
     Raises WeightsUnavailable.
     """

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from models.cards import Card
 from models.city_network import Manner, evaluate_card, network_probabilities, open_network
-from models.data.cities import CityGround, read_city
+from models.data.cities.ground import CityGround, read_city
 from models.errors import BadCard, MissingExtra, WeightsUnavailable
 from service import cli_evaluate
 from service.cli import app

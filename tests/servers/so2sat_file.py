@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.data.so2sat_bands import S2_MEANS, S2_STDS
+from models.data.so2sat.bands import S2_MEANS, S2_STDS
 
 CITIES = ("berlin", "capetown", "munich")
 EPSG = {"berlin": 32633, "capetown": 32734, "munich": 32632}

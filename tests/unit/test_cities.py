@@ -11,9 +11,9 @@ import pytest
 import rasterio
 from affine import Affine
 
-from models.data.cities import CityGround, cell_means, lattice_offset, read_city
-from models.data.cities_arrays import load_arrays, patches, save_arrays
-from models.data.cities_vectors import LANDUSE, STREETS, BadCity, building_heights
+from models.data.cities.arrays import load_arrays, patches, save_arrays
+from models.data.cities.ground import CityGround, cell_means, lattice_offset, read_city
+from models.data.cities.vectors import LANDUSE, STREETS, BadCity, building_heights
 from tests.city_folder import ABSENT, LATTICE, UNMAPPED, truth_cells, write_city
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from models.baselines import city_features, forest_probabilities
 from models.city_evaluation import block_folds, cross_validated, gain, measure, smoothed
-from models.data.cities import CityGround, read_city
-from models.data.cities_arrays import save_arrays
-from models.data.cities_vectors import BadCity
+from models.data.cities.arrays import save_arrays
+from models.data.cities.ground import CityGround, read_city
+from models.data.cities.vectors import BadCity
 from tests.city_folder import write_city
 
 

@@ -5,7 +5,7 @@ import pytest
 from affine import Affine
 
 from models.city_training import train_fold
-from models.data.cities import CityGround
+from models.data.cities.ground import CityGround
 
 SIDE = 24
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.so2sat import So2SatFile
-from models.data.so2sat_bands import sentinel1_features, standardise
-from models.data.so2sat_stream import stream
+from models.data.so2sat.bands import sentinel1_features, standardise
+from models.data.so2sat.dataset import So2SatFile
+from models.data.so2sat.stream import stream
 from models.networks.fusion import BadProbabilities, fuse_sensors, season_mean
 from models.networks.so2sat_resnet import load_keras_weights, load_sentinel1
 from tests.servers.keras_file import keras_arrays, write_keras_file

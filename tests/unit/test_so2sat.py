@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from models.data.so2sat import BANDS, SPLITS, BadDataset, So2SatFile, class_of, split_file
-from models.data.so2sat_bands import (
+from models.data.so2sat.bands import (
     S1_FEATURES,
     decibels,
     normalised_decibels,
     sentinel1_features,
     standardise,
 )
-from models.data.so2sat_info import describe, published_as
+from models.data.so2sat.dataset import BANDS, SPLITS, BadDataset, So2SatFile, class_of, split_file
+from models.data.so2sat.info import describe, published_as
 from tests.servers.so2sat_file import patches, write_geo, write_so2sat
 
 

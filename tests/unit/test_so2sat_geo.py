@@ -13,10 +13,10 @@ import rasterio
 from PIL import Image
 from typer.testing import CliRunner
 
-from models.data.so2sat import BANDS, BadDataset
-from models.data.so2sat_export import export_patch
-from models.data.so2sat_geo import GeoFile
-from models.data.so2sat_picture import draw_samples
+from models.data.so2sat.dataset import BANDS, BadDataset
+from models.data.so2sat.export import export_patch
+from models.data.so2sat.geo import GeoFile
+from models.data.so2sat.picture import draw_samples
 from service.cli import app
 from tests.servers.so2sat_file import CITIES, EPSG, patches, write_geo, write_so2sat
 

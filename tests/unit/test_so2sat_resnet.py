@@ -13,7 +13,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.cards import Geometry, card_of
-from models.data.so2sat_bands import sentinel1_features, standardise
+from models.data.so2sat.bands import sentinel1_features, standardise
 from models.errors import WeightsUnavailable
 from models.networks.keras_weights import count_parameters
 from models.networks.so2sat_export import DenseTile, export_so2sat, write_onnx

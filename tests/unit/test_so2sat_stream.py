@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.so2sat import BadDataset, So2SatFile
-from models.data.so2sat_bands import S2_MEANS, S2_STDS, normalised_decibels
-from models.data.so2sat_reading import reader_of
-from models.data.so2sat_stream import stream, verify
+from models.data.so2sat.bands import S2_MEANS, S2_STDS, normalised_decibels
+from models.data.so2sat.dataset import BadDataset, So2SatFile
+from models.data.so2sat.reading import reader_of
+from models.data.so2sat.stream import stream, verify
 from tests.servers.so2sat_file import patches, write_so2sat
 
 TOLD = patches(40)

@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 h5py = pytest.importorskip("h5py")
 
-from models.data.cities import read_city  # noqa: E402 - after the checks
-from models.data.cities_arrays import patches  # noqa: E402
-from models.data.so2sat import BadDataset  # noqa: E402
+from models.data.cities.arrays import patches  # noqa: E402
+from models.data.cities.ground import read_city  # noqa: E402 - after the checks
+from models.data.so2sat.dataset import BadDataset  # noqa: E402
 from models.training import open_source  # noqa: E402
 from models.training_config import BadTraining, check  # noqa: E402
 from models.training_tiles import city_ground  # noqa: E402

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from scipy.ndimage import distance_transform_edt
 
-from models.data.cities_vectors import (
+from models.data.cities.vectors import (
     BadCity,
     Kilometres,
     landuse_shares,
@@ -42,7 +42,7 @@ class CityGround:
 
     Pixel arrays: `reflectance` (season, band, y, x) float32 0-1, gaps filled from the nearest pixel; `valid` (y, x)
     says where every season was seen; `morphology` (6, y, x) as in models.morphology; `streets` (4, y, x) metres of
-    line per 10 m (see cities_vectors.STREETS), `landuse` (6, y, x) shares (LANDUSE) and `zoning` (4, y, x) the shares
+    line per 10 m (see vectors.STREETS), `landuse` (6, y, x) shares (LANDUSE) and `zoning` (4, y, x) the shares
     commercial, industrial, residential, other: None where the folder lacks them. Cell arrays (row, column): `truth`
     uint8 codes 1-17 and 0, `known` where truth, imagery and buildings all exist, `kilometre` the square kilometre of
     the cell (-1: none). Cell (0, 0) starts at pixel `lattice`.

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.so2sat import BadDataset, Sensor, So2SatFile, reading_hdf5
+from models.data.so2sat.dataset import BadDataset, Sensor, So2SatFile, reading_hdf5
 
 Values = NDArray[np.floating]
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from affine import Affine
 
-from models.data.so2sat import PIXEL_METRES, SIDE, BadDataset, dataset_of, open_hdf5, reading_hdf5
+from models.data.so2sat.dataset import PIXEL_METRES, SIDE, BadDataset, dataset_of, open_hdf5, reading_hdf5
 
 log = logging.getLogger(__name__)
 

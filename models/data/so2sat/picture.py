@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from models.classes import LOCAL_CLIMATE_ZONES, MapClass
-from models.data.so2sat import BANDS, CITATION, LICENCE, BadDataset, So2SatFile
-from models.data.so2sat_export import replacing
+from models.data.so2sat.dataset import BANDS, CITATION, LICENCE, BadDataset, So2SatFile
+from models.data.so2sat.export import replacing
 
 LARGEST: Final = 24
 _BRIGHTEST: Final = 0.30

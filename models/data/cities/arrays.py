@@ -13,8 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from models.data.cities import CELL, CityGround, fill_gaps
-from models.data.cities_vectors import BadCity
+from models.data.cities.ground import CELL, CityGround, fill_gaps
+from models.data.cities.vectors import BadCity
 
 WINDOW: Final = 32
 MARGIN: Final = 96  # pixels kept around known cells: enough for windows of 200 pixels

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from models.classes import LOCAL_CLIMATE_ZONES
-from models.data.so2sat import BANDS, KEYS, SPLITS, Sensor, So2SatFile
-from models.data.so2sat_geo import GeoFile
-from models.data.so2sat_stream import stream
+from models.data.so2sat.dataset import BANDS, KEYS, SPLITS, Sensor, So2SatFile
+from models.data.so2sat.geo import GeoFile
+from models.data.so2sat.stream import stream
 
 
 def describe(path: Path, *, geo: Path | None = None, scan: bool = False) -> dict[str, Any]:

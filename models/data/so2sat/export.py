@@ -13,8 +13,8 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from models.classes import LOCAL_CLIMATE_ZONES
-from models.data.so2sat import BANDS, CITATION, LICENCE, SIDE, BadDataset, Sensor, So2SatFile
-from models.data.so2sat_geo import GeoFile, Place
+from models.data.so2sat.dataset import BANDS, CITATION, LICENCE, SIDE, BadDataset, Sensor, So2SatFile
+from models.data.so2sat.geo import GeoFile, Place
 
 
 def export_patch(

@@ -17,9 +17,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.data.so2sat import BANDS, SIDE, BadDataset, Sensor, So2SatFile
-from models.data.so2sat_bands import S2_MEANS, S2_STDS, normalised_decibels
-from models.data.so2sat_reading import Reader, Values, reader_of
+from models.data.so2sat.bands import S2_MEANS, S2_STDS, normalised_decibels
+from models.data.so2sat.dataset import BANDS, SIDE, BadDataset, Sensor, So2SatFile
+from models.data.so2sat.reading import Reader, Values, reader_of
 
 Convert = Callable[[Values, Any, Any, Any, Any], int]
 
