@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from models.baselines import TREES, city_features, forest_probabilities
-from models.city_evaluation import FOLDS, Method, block_folds, cross_validated, gain, measure, smoothed
 from models.data.cities.arrays import load_arrays
 from models.data.cities.ground import CityGround, read_city
 from models.errors import CityzonesError, MissingExtra
+from models.evaluation.baselines import TREES, city_features, forest_probabilities
+from models.evaluation.city import FOLDS, Method, block_folds, cross_validated, gain, measure, smoothed
 
 METHODS = {
     "a": "random forest",

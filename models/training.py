@@ -14,9 +14,9 @@ import torch
 
 from models.accuracy.metrics import scores
 from models.data.procedural import generate
-from models.evaluation import baseline_confusion, network_confusion
-from models.export import export_network
-from models.magnet_card import write_run_card
+from models.evaluation.procedural import baseline_confusion, network_confusion
+from models.export.card import write_run_card
+from models.export.graph import export_network
 from models.networks.variants import AnyNetwork, build
 from models.training_config import (
     MOST_CITIES,

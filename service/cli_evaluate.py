@@ -17,7 +17,7 @@ from service.cli_map import FAILED, console, say_problem
 
 # Imported by name and only on this command: reading cities belongs to training, which the service goes without.
 _CITIES: Final = "models.data.cities.ground"
-_NETWORK: Final = "models.city_network"
+_NETWORK: Final = "models.evaluation.city_network"
 
 
 def register(app: typer.Typer) -> None:

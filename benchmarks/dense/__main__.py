@@ -38,8 +38,9 @@ from benchmarks.dense import engine
 from benchmarks.dense.contender import Contender
 from benchmarks.dense.graphs import export, inputs, operations, quantise, truth
 from benchmarks.dense.report import Operations, make_report
-from models.export import WEIGHTS_DIR, load_magnet
+from models.export.graph import load_magnet
 from models.networks.magnet import Magnet
+from models.weights import BUNDLED_DIR
 from service.stack.triton_environment import find_environment
 
 SEED, COUNT, BATCH = 7, 48, 32
@@ -60,7 +61,7 @@ def main() -> None:
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="dense-") as name:
         folder = Path(name)
-        network = load_magnet(WEIGHTS_DIR / "magnet.safetensors")
+        network = load_magnet(BUNDLED_DIR / "magnet.safetensors")
         contenders = {c.name: c for c in _contenders(network, folder)}
         try:
             for contender in contenders.values():
@@ -111,7 +112,7 @@ def _contenders(network: Magnet, folder: Path) -> list[Contender]:
         contender("batched10_f32", openvino, graphs["patch"], **ten),
         contender("dense10_f32", openvino, graphs["pixels"], **EVERY_PIXEL),
         contender("dense10_bf16", openvino, graphs["pixels"], **EVERY_PIXEL, precision="bf16"),
-        contender("direct", openvino, WEIGHTS_DIR / "magnet.onnx", **EVERY_PIXEL),
+        contender("direct", openvino, BUNDLED_DIR / "magnet.onnx", **EVERY_PIXEL),
         contender("triton", [*here, "benchmarks.dense.served"], shared_memory="on"),
         contender("triton_grpc", [*here, "benchmarks.dense.served"], shared_memory="off"),
     ]

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from benchmarks.dense.engine import STEP, WINDOW, Array, serve
-from models.export import WEIGHTS_DIR, load_magnet
+from models.export.graph import load_magnet
 from models.networks.magnet import Magnet
+from models.weights import BUNDLED_DIR
 
 BATCH = 256
 
@@ -37,7 +38,7 @@ def classify(network: Magnet, spectral: Array, morphology: Array, count: int) ->
 def main(spec: dict[str, Any]) -> None:
     """Run rounds as `benchmarks.dense.engine` does."""
     torch.set_num_threads(1)
-    network = load_magnet(WEIGHTS_DIR / "magnet.safetensors")
+    network = load_magnet(BUNDLED_DIR / "magnet.safetensors")
     with np.load(spec["scene"]) as scene:
         spectral, morphology = scene["spectral"], scene["morphology"]
     serve(lambda: classify(network, spectral, morphology, spec["count"]), spec["out"])

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from models.cards import Card
-from models.city_network import Manner, evaluate_card, network_probabilities, open_network
 from models.data.cities.ground import CityGround, read_city
 from models.errors import BadCard, MissingExtra, WeightsUnavailable
+from models.evaluation.city_network import Manner, evaluate_card, network_probabilities, open_network
 from service import cli_evaluate
 from service.cli import app
 from tests.city_folder import COLOURS, write_city
@@ -104,7 +104,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_the_command_ends_in_json(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_evaluate, "card_of", lambda _: _card())
-    monkeypatch.setattr("models.city_network.weights_path", lambda _: weights)
+    monkeypatch.setattr("models.evaluation.city_network.weights_path", lambda _: weights)
     result = CliRunner().invoke(app, ["models", "evaluate-city", str(folder), "--card", "nearest-colour"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout.splitlines()[-1])
@@ -186,7 +186,7 @@ def test_the_command_refuses_before_any_work(folder: Path, card: str) -> None:
 
 def test_a_folder_without_a_city_is_refused(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_evaluate, "card_of", lambda _: _card())
-    monkeypatch.setattr("models.city_network.weights_path", lambda _: weights)
+    monkeypatch.setattr("models.evaluation.city_network.weights_path", lambda _: weights)
     result = CliRunner().invoke(app, ["models", "evaluate-city", str(tmp_path), "--card", "nearest-colour"])
     assert result.exit_code == 1
     assert "_lcz.tif" in result.stderr

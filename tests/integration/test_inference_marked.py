@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 from jobs.inference import TritonModels
 from jobs.plan import Block
 from models.cards import Card, card_of
-from models.export import export_network
+from models.export.graph import export_network
 from models.serving import build_repository
 from service.classify import map_codes
 from service.stack.triton import EmbeddedTriton

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.baselines import city_features, forest_probabilities
-from models.city_evaluation import block_folds, cross_validated, gain, measure, smoothed
 from models.data.cities.arrays import save_arrays
 from models.data.cities.ground import CityGround, read_city
 from models.data.cities.vectors import BadCity
+from models.evaluation.baselines import city_features, forest_probabilities
+from models.evaluation.city import block_folds, cross_validated, gain, measure, smoothed
 from tests.city_folder import write_city
 
 

@@ -14,13 +14,14 @@ ort = pytest.importorskip("onnxruntime")
 from benchmarks.dense.demo import classify  # noqa: E402 - after the check for torch
 from benchmarks.dense.engine import Windows, onnxruntime, patches, tiles  # noqa: E402
 from benchmarks.dense.graphs import export, inputs, operations, quantise  # noqa: E402
-from models.export import WEIGHTS_DIR, load_magnet  # noqa: E402
+from models.export.graph import load_magnet  # noqa: E402
 from models.networks.magnet import Magnet  # noqa: E402
+from models.weights import BUNDLED_DIR  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def network() -> Magnet:
-    return load_magnet(WEIGHTS_DIR / "magnet.safetensors")
+    return load_magnet(BUNDLED_DIR / "magnet.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,12 @@ from models.accuracy.calibration import tempered  # noqa: E402 - after the check
 from models.cards import card_of  # noqa: E402
 from models.data.procedural import generate  # noqa: E402
 from models.errors import WeightsUnavailable  # noqa: E402
-from models.evaluation import inner, map_city  # noqa: E402
-from models.export import WEIGHTS_DIR, export_magnet, export_network, load_magnet  # noqa: E402
+from models.evaluation.procedural import inner, map_city  # noqa: E402
+from models.export.graph import export_magnet, export_network, load_magnet  # noqa: E402
 from models.training import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS, TrainingConfig, train  # noqa: E402
+from models.weights import BUNDLED_DIR  # noqa: E402
 
-BUNDLED = WEIGHTS_DIR / "magnet.safetensors"
+BUNDLED = BUNDLED_DIR / "magnet.safetensors"
 
 
 def test_onnx_equals_torch(tmp_path: Path):
@@ -63,7 +64,7 @@ def test_without_buildings_there_is_no_weight(tmp_path: Path):
 
 def test_the_bundled_graph_is_the_checkpoint():
     onnx = pytest.importorskip("onnx")
-    model = onnx.load(WEIGHTS_DIR / "magnet.onnx")
+    model = onnx.load(BUNDLED_DIR / "magnet.onnx")
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in model.graph.initializer}
     state = load_magnet(BUNDLED).state_dict()
     for part in ("spectral.late.0.weight", "form.early.2.weight", "classify.weight"):
@@ -73,13 +74,13 @@ def test_the_bundled_graph_is_the_checkpoint():
     assert [o.name for o in model.graph.output] == ["probabilities", "morphology_weight"]
     assert [d.dim_value for d in model.graph.output[1].type.tensor_type.shape.dim] == [1, 240, 240]
     assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [1, 17, 240, 240]
-    assert sum(p.stat().st_size for p in WEIGHTS_DIR.glob("magnet.*")) < 3_000_000
+    assert sum(p.stat().st_size for p in BUNDLED_DIR.glob("magnet.*")) < 3_000_000
 
 
 def test_the_bundled_graph_is_as_warm_as_its_card_says():
     city = generate(4, (300, 300))
     pair = [x[None, :, 10:282, 10:282].copy() for x in (city.reflectance, city.morphology())]
-    session = ort.InferenceSession(str(WEIGHTS_DIR / "magnet.onnx"))
+    session = ort.InferenceSession(str(BUNDLED_DIR / "magnet.onnx"))
     found, weight = session.run(None, dict(zip(("spectral", "morphology"), pair, strict=True)))
     with torch.no_grad():
         cool, trust = (x.numpy() for x in load_magnet(BUNDLED).pixels(*map(torch.from_numpy, pair)))
@@ -101,7 +102,7 @@ def test_an_export_leaves_links_to_the_old_file_alone(tmp_path: Path):
 
 def test_the_card_tells_what_is_bundled():
     card = card_of("magnet")
-    assert (WEIGHTS_DIR / card.weights.file).exists()
+    assert (BUNDLED_DIR / card.weights.file).exists()
     assert card.geometry.tile + 2 * card.geometry.halo == 272
     assert "Do not trust it on a real place" in " ".join(card.limits_told)
     assert {score.method for score in card.accuracy} >= {"MAGNET (reconstruction)", "nearest centroid of window means"}

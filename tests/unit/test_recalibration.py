@@ -14,13 +14,14 @@ ort = pytest.importorskip("onnxruntime")
 
 from models.accuracy.calibration import calibration_error, fit_temperature  # noqa: E402 - after the check for torch
 from models.cards import CARDS_DIR, read_card  # noqa: E402
-from models.export import WEIGHTS_DIR, load_magnet  # noqa: E402
-from models.recalibration import measure, probabilities_of, publish  # noqa: E402
+from models.evaluation.recalibration import measure, probabilities_of, publish  # noqa: E402
+from models.export.graph import load_magnet  # noqa: E402
+from models.weights import BUNDLED_DIR  # noqa: E402
 
 
 def test_the_bundled_network_is_too_modest_and_its_temperature_mends_that(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("models.recalibration.SIDE", 200)
-    network = load_magnet(WEIGHTS_DIR / "magnet.safetensors")
+    monkeypatch.setattr("models.evaluation.recalibration.SIDE", 200)
+    network = load_magnet(BUNDLED_DIR / "magnet.safetensors")
     fitted = fit_temperature(*probabilities_of(network, (501,), buildings=True))
     assert 0.4 < fitted < 0.9
     p, index = probabilities_of(network, (1,), buildings=True)
@@ -32,7 +33,7 @@ def test_the_bundled_network_is_too_modest_and_its_temperature_mends_that(monkey
 
 
 def test_publishing_writes_graph_and_card(tmp_path: Path):
-    for source in (WEIGHTS_DIR / "magnet.safetensors", CARDS_DIR / "magnet.toml"):
+    for source in (BUNDLED_DIR / "magnet.safetensors", CARDS_DIR / "magnet.toml"):
         shutil.copy(source, tmp_path)
     graphs = []
     for temperature in (2.0, 0.5):

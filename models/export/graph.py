@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.cards import CARDS_DIR
 from models.errors import WeightsUnavailable
-from models.magnet_card import write_card
 from models.networks.magnet import FORMS, WINDOW, Magnet
 from models.networks.variants import AnyNetwork
 
-WEIGHTS_DIR: Final = Path(__file__).parent / "weights"
 TILE: Final = 240
 OPSET: Final = 17
 FULL: Final = 255.0
@@ -108,18 +104,3 @@ def _tempered(network: AnyNetwork, temperature: float) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def main() -> None:
-    """Run `python -m models.export DIR`: publish a training run's weights and card."""
-    parser = argparse.ArgumentParser(description="Publish the weights and the card of a training run.")
-    parser.add_argument("run", type=Path, help="the folder `python -m models.training --out` wrote")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS_DIR)
-    parser.add_argument("--card", type=Path, default=CARDS_DIR / "magnet.toml")
-    given = parser.parse_args()
-    export_magnet(given.run / "magnet.safetensors", given.weights)
-    write_card(given.run / "report.json", given.card)
-
-
-if __name__ == "__main__":
-    main()

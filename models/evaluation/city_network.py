@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cards import Card
-from models.city_evaluation import measure, smoothed
 from models.data.cities.ground import BANDS, CELL, CityGround, cell_means
 from models.data.cities.vectors import BadCity
 from models.errors import BadCard, MissingExtra, WeightsUnavailable
+from models.evaluation.city import measure, smoothed
 from models.morphology import RESOLUTION
 from models.onnx_signature import read_signature
 from models.serving import check_contract
@@ -29,7 +29,7 @@ _TURNS: Final = tuple((turn, flip) for turn in range(4) for flip in (False, True
 class Manner:
     """How a map is made of a network.
 
-    `smooth` averages a cell's probabilities with its neighbours', see city_evaluation.smoothed; `flips` averages the
+    `smooth` averages a cell's probabilities with its neighbours', see city.smoothed; `flips` averages the
     eight turned and mirrored views.
     """
 
@@ -42,7 +42,7 @@ def evaluate_card(
 ) -> dict[str, Any]:
     """Map a city with the card's network, the mean over its seasons, and measure it on the known cells.
 
-    `session` is what `open_network` returned. Returns the accuracies of city_evaluation.measure with `intervals`,
+    `session` is what `open_network` returned. Returns the accuracies of city.measure with `intervals`,
     `smoothed`, and where smoothed the same accuracies `raw`. Raises BadCity without a cell to measure on.
     """
     if not city.known.any():

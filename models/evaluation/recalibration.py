@@ -22,9 +22,10 @@ from models.accuracy.calibration import (
 )
 from models.cards import CARDS_DIR, read_card
 from models.data.procedural import generate
-from models.evaluation import inner, map_city
-from models.export import WEIGHTS_DIR, export_magnet, load_magnet
+from models.evaluation.procedural import inner, map_city
+from models.export.graph import export_magnet, load_magnet
 from models.networks.magnet import Magnet
+from models.weights import BUNDLED_DIR
 
 FITTED_ON: Final = (501, 502)
 MEASURED_ON: Final = (1,)
@@ -87,10 +88,10 @@ def publish(temperature: float, checkpoint: Path, card: Path) -> None:
 
 
 def main() -> None:
-    """Run `python -m models.recalibration [--publish]`; the report is JSON, its reliability tables included."""
+    """Run `python -m models.evaluation.recalibration [--publish]`; the report is JSON, with reliability tables."""
     parser = argparse.ArgumentParser(description="Fit, measure and publish MAGNET's temperature.")
     parser.add_argument("--publish", action="store_true", help="export and write the card, if it helps")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS_DIR / "magnet.safetensors")
+    parser.add_argument("--weights", type=Path, default=BUNDLED_DIR / "magnet.safetensors")
     parser.add_argument("--card", type=Path, default=CARDS_DIR / "magnet.toml")
     given = parser.parse_args()
     report = recalibrate(given.weights)

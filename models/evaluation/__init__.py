@@ -1,0 +1,1 @@
+"""Maps measured against what is known: procedural cities, real cities, baselines, temperatures."""

@@ -1,0 +1,159 @@
+"""Write the model card of a network from the report of the run that trained it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from models.cards import Card, read_card
+from models.data.procedural import BANDS
+
+_CARD: Final = """\
+# {written}
+id = {id}
+version = "1.0.0"
+product = "local-climate-zones"
+title = {title}
+summary = {summary}
+licence = "Apache-2.0"
+training_data = {training_data}
+training_command = {training_command}
+citation = "A reconstruction of MAGNET from its description; class intervals after Stewart and Oke (2012)."
+limits_told = [
+{limits_told}]
+
+[input]
+bands = {bands}
+resolution = 10.0
+reflectance = {reflectance}
+morphology = {morphology}
+
+[geometry]
+window = 32
+step = 1
+tile = 240
+halo = 16
+scene = 10
+
+[serving]
+model = {id}
+precision = "f32"
+extras = {extras}
+
+[weights]
+file = {file}
+bundled = true
+
+[domain]
+median = {median}
+iqr = {iqr}
+"""
+_RECONSTRUCTION: Final = "This is a reconstruction of MAGNET from its description, not its authors' code or weights."
+_TITLES: Final = {
+    "magnet": ("MAGNET, reconstructed", "Two branches, spectral and building form, fused by how far each is trusted."),
+    "late-concatenation": ("Late concatenation", "Two branches, spectral and building form, side by side."),
+    "spectral-only": ("Spectral branch", "One branch, of reflectance alone."),
+}
+_LIMITS: Final = {
+    "procedural": "It was trained on procedural cities only. Do not trust it on a real place.",
+    "city": "It was trained on one map of few cities; expect less elsewhere.",
+    "so2sat": "It learnt So2Sat's labels of 100 m; imagery must be top-of-atmosphere, as So2Sat's is.",
+}
+
+
+class LearntData(Protocol):
+    """What a card says of the data a network learnt from."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands, in order."""
+        ...
+
+    @property
+    def reflectance(self) -> str:
+        """What reflectance it is, as a card's input says."""
+        ...
+
+    @property
+    def told(self) -> str:
+        """What the data are."""
+        ...
+
+
+def write_card(report: Path, card: Path) -> Card:
+    """Write the bundled network's card, from the report of the demonstration run, and return it as read back.
+
+    Raises BadCard if it is not valid.
+    """
+    told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    run = told["config"]
+    options = f"--seed {run['seed']} --steps {run['steps']} --threads {run['threads']}"
+    seeds = f"seeds 1001-{1000 + run['cities']}; no real place."
+    facts = {
+        "id": "magnet",
+        "title": "MAGNET, reconstructed (procedural training)",
+        "summary": "Two branches, spectral and building form, fused by how far each can be trusted; every 10 m pixel.",
+        "training_data": f"{run['cities']} procedural cities of {run['side']} x {run['side']} pixels, {seeds}",
+        "training_command": f"python -m models.training --out DIR {options}",
+        "bands": BANDS,
+        "reflectance": "synthetic",
+        "morphology": True,
+        "extras": ["morphology_weight"],
+    }
+    limits = [
+        _RECONSTRUCTION,
+        "It was trained on procedural cities only. Do not trust it on a real place until it is trained on real data.",
+        "The accuracies are those on procedural cities it never saw. They say nothing about real cities.",
+        "Without buildings its morphological branch is switched off, and compact, open and high-rise classes blur.",
+    ]
+    ran = f"a training run of {told['seconds']} s on {run['threads']} CPU threads"
+    return _write(card, told, facts, limits, f"Written by `python -m models.export`, from the report of {ran}.")
+
+
+def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, command: str, morphology: bool) -> Card:
+    """Write the card of a run beside its ONNX file and return it as read back; raises BadCard if it is not valid.
+
+    Copied into models/cards, with the ONNX file into models/weights, it makes the model one that can be asked for.
+    """
+    variant, kind = report["run"]["model"]["variant"], report["run"]["data"]["kind"]
+    title, summary = _TITLES[variant]
+    facts = {
+        "id": card.stem,
+        "title": f"{title} ({kind} training)",
+        "summary": summary,
+        "training_data": data.told,
+        "training_command": command,
+        "bands": data.bands,
+        "reflectance": data.reflectance,
+        "morphology": morphology,
+        "extras": ["morphology_weight"] if morphology and variant == "magnet" else [],
+    }
+    limits = [_LIMITS[kind], "The accuracies are those of the rows below, on what the run held back."]
+    if variant == "magnet":
+        limits.insert(0, _RECONSTRUCTION)
+    if not morphology:
+        limits.append("It knows no buildings: compact, open and high-rise classes blur.")
+    ran = f"a training run of {report['seconds']} s on {report['device']}"
+    return _write(card, report, facts, limits, f"Written at the end of {ran}.")
+
+
+def _write(card: Path, report: dict[str, Any], facts: dict[str, Any], limits: list[str], written: str) -> Card:
+    values = facts | report["domain"] | {"file": f"{facts['id']}.onnx"}
+    text = _CARD.format(
+        written=written,
+        limits_told="".join(f"    {_toml(limit)},\n" for limit in limits),
+        **{name: _toml(value) for name, value in values.items()},
+    )
+    card.write_text(text + "".join(_row(row) for row in report["accuracy"]), encoding="utf-8")
+    return read_card(card)
+
+
+def _toml(value: Any) -> str:
+    """Return a string, boolean or list as TOML: as JSON, which escapes what TOML does but one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _row(row: dict[str, Any]) -> str:
+    metrics = ", ".join(f"{name} = {value}" for name, value in row["metrics"].items())
+    return f"\n[[accuracy]]\ndata = {_toml(row['data'])}\nmethod = {_toml(row['method'])}\nmetrics = {{ {metrics} }}\n"
