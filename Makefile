@@ -20,7 +20,7 @@ test: environments .venv/.tools  ## lint, types, import floors, all tests
 
 train-demo: environments .venv/.tools  ## train the demonstration network again and compare it with its card
 	@rm -rf .cityzones/train-demo
-	.venv/bin/python -m models.training_demo --out .cityzones/train-demo
+	.venv/bin/python -m models.training.demo --out .cityzones/train-demo
 
 lint: .venv/.tools
 	.venv/bin/ruff check --fix .

@@ -152,7 +152,7 @@ def _forest(
 def _network(variant: str, told: argparse.Namespace) -> Method:
     """Bind the training of a network to a fold; it needs torch, which forests do not."""
     try:
-        training = importlib.import_module("models.city_training")
+        training = importlib.import_module("models.training.folds")
     except ModuleNotFoundError as error:
         msg = f"networks need {error.name}: pip install 'cityzones[train]', or ask for --methods a,a2"
         raise MissingExtra(msg) from error

@@ -19,7 +19,7 @@ from service import cli_so2sat
 from service.cli_map import FAILED, console, say_problem
 
 # Imported by name and only on this command: it needs torch, which nothing else here may.
-_TRAINING: Final = "models.training"
+_TRAINING: Final = "models.training.runs"
 
 app = typer.Typer(no_args_is_help=True, help="Models: list, fetch, train; So2Sat files.")
 app.command("so2sat-info")(cli_so2sat.info)

@@ -17,7 +17,8 @@ from models.data.procedural import generate  # noqa: E402
 from models.errors import WeightsUnavailable  # noqa: E402
 from models.evaluation.procedural import inner, map_city  # noqa: E402
 from models.export.graph import export_magnet, export_network, load_magnet  # noqa: E402
-from models.training import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS, TrainingConfig, train  # noqa: E402
+from models.training.runs import TrainingConfig, train  # noqa: E402
+from models.training.tiles import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS  # noqa: E402
 from models.weights import BUNDLED_DIR  # noqa: E402
 
 BUNDLED = BUNDLED_DIR / "magnet.safetensors"

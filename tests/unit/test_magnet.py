@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from models.data.procedural import generate  # noqa: E402 - after the check for torch
-from models.losses import LossWeights, geographic_loss, soft_targets, total_loss, trust_divergence  # noqa: E402
 from models.networks.magnet import Magnet, class_distances, geography_of, wanted_trust  # noqa: E402
 from models.priors import INTERVALS, geographic_distance, window_priors  # noqa: E402
+from models.training.losses import LossWeights, geographic_loss, soft_targets, total_loss, trust_divergence  # noqa: E402
 
 TILE = 24
 

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.data.procedural import generate  # noqa: E402 - after the check for torch
-from models.losses import LossWeights, geographic_loss, total_loss  # noqa: E402
 from models.networks.magnet import Magnet, amplify, class_distances, geography_of, wanted_trust  # noqa: E402
+from models.training.losses import LossWeights, geographic_loss, total_loss  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,17 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from models import training_loop  # noqa: E402 - after the checks
 from models.cards import card_of, read_card  # noqa: E402
 from models.errors import BadCard, WeightsUnavailable  # noqa: E402
 from models.onnx_signature import read_signature  # noqa: E402
 from models.serving import check_contract  # noqa: E402
-from models.training import run, train_file  # noqa: E402
-from models.training_config import BadTraining, RunConfig, check  # noqa: E402
-from models.training_curves import draw_curves  # noqa: E402
-from models.training_demo import compared, demo_config  # noqa: E402
-from models.training_loop import schedule  # noqa: E402
-from models.training_weights import load_weights  # noqa: E402
+from models.training import loop  # noqa: E402 - after the checks
+from models.training.config import BadTraining, RunConfig, check  # noqa: E402
+from models.training.curves import draw_curves  # noqa: E402
+from models.training.demo import compared, demo_config  # noqa: E402
+from models.training.loop import schedule  # noqa: E402
+from models.training.runs import run, train_file  # noqa: E402
+from models.training.weights import load_weights  # noqa: E402
 from service.cli_models import app as cli  # noqa: E402
 from tests.unit.training_samples import write_city_folder, write_so2sat  # noqa: E402
 
@@ -49,14 +49,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = training_loop._step
+    step = loop._step
 
     def dies(state: object, *rest: object) -> float:
         if state.step == steps:
             raise KeyboardInterrupt
         return step(state, *rest)
 
-    monkeypatch.setattr(training_loop, "_step", dies)
+    monkeypatch.setattr(loop, "_step", dies)
 
 
 @pytest.mark.parametrize("steps", [2, 5])
@@ -214,7 +214,7 @@ def test_bfloat16_learns_the_same_thing(tmp_path: Path, whole: Path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(training_loop, "total_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    monkeypatch.setattr(loop, "total_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
     with pytest.raises(BadTraining, match=r"lower training\.rate"):
         run(described(tmp_path / "run"), "x")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.training_config import STEPS, Augmentation, BadTraining, check, read_config
+from models.training.config import STEPS, Augmentation, BadTraining, check, read_config
 
 GOOD = """
 [data]

@@ -14,9 +14,9 @@ h5py = pytest.importorskip("h5py")
 from models.data.cities.arrays import patches  # noqa: E402
 from models.data.cities.ground import read_city  # noqa: E402 - after the checks
 from models.data.so2sat.dataset import BadDataset  # noqa: E402
-from models.training import open_source  # noqa: E402
-from models.training_config import BadTraining, check  # noqa: E402
-from models.training_tiles import city_ground  # noqa: E402
+from models.training.config import BadTraining, check  # noqa: E402
+from models.training.runs import open_source  # noqa: E402
+from models.training.tiles import city_ground  # noqa: E402
 from tests.unit.training_samples import LATTICE, write_city_folder, write_forms, write_so2sat  # noqa: E402
 
 PLAIN = {"flips": False, "gain": 0, "band_gain": 0, "offset": 0, "morphology_dropout": 0}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from models.data.cities.ground import BANDS, CELL, CityGround
 from models.networks.magnet import STEP, WINDOW
 from models.networks.variants import AnyNetwork, build
-from models.training_config import RunConfig, check
-from models.training_loop import begin, device_of, optimise, precision
-from models.training_sources import BandStatistics
-from models.training_tiles import TileSource, city_ground
+from models.training.config import RunConfig, check
+from models.training.loop import begin, device_of, optimise, precision
+from models.training.sources import BandStatistics
+from models.training.tiles import TileSource, city_ground
 
 Contender = Literal["spectral", "concat", "magnet", "magnet-no-feedback"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 import warnings
@@ -18,7 +17,7 @@ from models.evaluation.procedural import baseline_confusion, network_confusion
 from models.export.card import write_run_card
 from models.export.graph import export_network
 from models.networks.variants import AnyNetwork, build
-from models.training_config import (
+from models.training.config import (
     MOST_CITIES,
     MOST_TESTS,
     BadTraining,
@@ -28,31 +27,13 @@ from models.training_config import (
     check,
     read_config,
 )
-from models.training_curves import draw_curves
-from models.training_loop import CHECKPOINT as RESUMED
-from models.training_loop import Run, begin, device_of, measure, optimise, restore, steps_of
-from models.training_so2sat import So2SatSource
-from models.training_sources import TrainingSource
-from models.training_tiles import (
-    TEST_SEEDS,
-    TRAIN_SEEDS,
-    VALIDATION_SEEDS,
-    city_source,
-    procedural_source,
-    training_cities,
-)
-from models.training_weights import load_weights, round_weights, save_weights, start_file
-
-__all__ = [
-    "TEST_SEEDS",
-    "TRAIN_SEEDS",
-    "VALIDATION_SEEDS",
-    "BadTraining",
-    "TrainingConfig",
-    "run",
-    "train",
-    "train_file",
-]
+from models.training.curves import draw_curves
+from models.training.loop import CHECKPOINT as RESUMED
+from models.training.loop import Run, begin, device_of, measure, optimise, restore, steps_of
+from models.training.so2sat import So2SatSource
+from models.training.sources import TrainingSource
+from models.training.tiles import TEST_SEEDS, city_source, procedural_source, training_cities
+from models.training.weights import load_weights, round_weights, save_weights, start_file
 
 CHECKPOINT: Final = "magnet.safetensors"
 REPORT: Final = "report.json"
@@ -273,20 +254,3 @@ def accuracy_rows(network: AnyNetwork, source: TrainingSource, config: RunConfig
 
 def _write_json(path: Path, told: Any) -> None:
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    """Run `python -m models.training --out DIR`."""
-    parser = argparse.ArgumentParser(description="Train MAGNET on procedural cities: the run of the bundled weights.")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights and the report")
-    usual = TrainingConfig(Path())
-    parser.add_argument("--seed", type=int, default=usual.seed)
-    parser.add_argument("--steps", type=int, default=usual.steps)
-    parser.add_argument("--threads", type=int, default=usual.threads)
-    given = parser.parse_args()
-    report = train(TrainingConfig(given.out, seed=given.seed, steps=given.steps, threads=given.threads))
-    print(json.dumps({"seconds": report["seconds"], "accuracy": report["accuracy"]}, indent=1))  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

@@ -23,8 +23,8 @@ from models.data.so2sat.dataset import (
     reading_hdf5,
 )
 from models.data.so2sat.stream import stream
-from models.training_config import RunConfig, So2SatData
-from models.training_sources import BandStatistics, Batch, relit, turned
+from models.training.config import RunConfig, So2SatData
+from models.training.sources import BandStatistics, Batch, relit, turned
 
 FORMS: Final = 6
 _SAMPLE: Final = 2000  # patches the domain statistics are taken of

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from models.city_training import train_fold
 from models.data.cities.ground import CityGround
+from models.training.folds import train_fold
 
 SIDE = 24
 

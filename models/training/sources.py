@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.training_config import Augmentation
+from models.training.config import Augmentation
 
 _LEAST_SPREAD: Final = 1e-4  # reflectance: a band that hardly varies is not blown up
 

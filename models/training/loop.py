@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models.accuracy.metrics import confusion, scores
-from models.losses import LossWeights, total_loss
 from models.networks.magnet import Output
 from models.networks.variants import AnyNetwork
-from models.training_config import STEPS, BadTraining, RunConfig
-from models.training_sources import Batch, TrainingSource
+from models.training.config import STEPS, BadTraining, RunConfig
+from models.training.losses import LossWeights, total_loss
+from models.training.sources import Batch, TrainingSource
 
 CHECKPOINT: Final = "checkpoint.pt"
 _TOLD_EVERY: Final = 10  # steps of one row of the history

@@ -15,8 +15,8 @@ from models.data.cities.ground import BANDS as CITY_BANDS
 from models.data.cities.ground import CELL, CityGround, read_city
 from models.data.procedural import BANDS, City, generate
 from models.networks.magnet import STEP, WINDOW
-from models.training_config import BadTraining, CityData, ProceduralData, RunConfig
-from models.training_sources import BandStatistics, Batch, relit, turned
+from models.training.config import BadTraining, CityData, ProceduralData, RunConfig
+from models.training.sources import BandStatistics, Batch, relit, turned
 
 # Seeds of the cities: no city is in two of the sets. The sample that demonstrations map is seed 7: a test city.
 TRAIN_SEEDS: Final = range(1001, 1033)

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from models.cards import Card, card_of
 from models.errors import CityzonesError
-from models.training import NAMES, run
-from models.training_config import RunConfig, check
+from models.training.config import RunConfig, check
+from models.training.runs import NAMES, run
 
 NEAR: Final = 0.01
 """A run again may differ by a point: other processors round otherwise."""
@@ -37,7 +37,7 @@ def compared(report: dict[str, Any], card: Card) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run `python -m models.training_demo --out DIR`; the last line is JSON, the status 1 if it is not reproduced."""
+    """Run `python -m models.training.demo --out DIR`; the last line is JSON, the status 1 if it is not reproduced."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--threads", type=int, default=2)
@@ -45,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         config = demo_config(given.out, threads=given.threads, resume=given.resume)
-        told = compared(run(config, "python -m models.training_demo --out DIR"), card_of("magnet"))
+        told = compared(run(config, "python -m models.training.demo --out DIR"), card_of("magnet"))
     except CityzonesError as error:
         sys.exit(error.detail)
     sys.stdout.write(json.dumps(told) + "\n")
