@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,7 @@ from models.networks.sen2lcz import load_sen2lcz
 from models.serving import build_repository
 from models.weights import fetch
 from service.stack.triton import EmbeddedTriton
-from service.stack.triton_environment import TritonMissing, find_environment
 from tests.unit.test_so2sat_resnet import patches_of
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _triton_is_here() -> None:
-    try:
-        find_environment()
-    except TritonMissing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(error.detail)
 
 
 @pytest.mark.real_data
