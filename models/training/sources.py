@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.export.card import LearntData
 from models.training.config import Augmentation
 
 _LEAST_SPREAD: Final = 1e-4  # reflectance: a band that hardly varies is not blown up
@@ -54,23 +55,8 @@ class BandStatistics:
         }
 
 
-class TrainingSource(Protocol):
-    """Data a network learns from."""
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Names of the bands, in order."""
-        ...
-
-    @property
-    def reflectance(self) -> str:
-        """What reflectance it is, as a card's input says."""
-        ...
-
-    @property
-    def told(self) -> str:
-        """What the data are, for the card."""
-        ...
+class TrainingSource(LearntData, Protocol):
+    """Data a network learns from, and what its card says of them."""
 
     @property
     def held_back(self) -> str:
