@@ -12,7 +12,7 @@ import rasterio
 from affine import Affine
 
 from models.data.cities.arrays import load_arrays, patches, save_arrays
-from models.data.cities.ground import CityGround, cell_means, lattice_offset, read_city
+from models.data.cities.ground import CityGround, cell_means, lattice_offset, read_city, registered
 from models.data.cities.vectors import LANDUSE, STREETS, BadCity, building_heights
 from tests.city_folder import ABSENT, LATTICE, UNMAPPED, truth_cells, write_city
 
@@ -217,3 +217,18 @@ def test_gdansk(shared_data: Path) -> None:
     assert len(np.unique(city.blocks(city.cells))) == 245
     assert int(city.known.sum()) == 24100
     assert np.bincount(city.codes(city.cells), minlength=18)[[2, 5, 8, 14]].tolist() == [3, 1552, 2265, 7869]
+
+
+def test_a_registered_city_shows_each_cell_the_ground_half_a_cell_up_and_left(city: CityGround) -> None:
+    moved = registered(city)
+    row, column = city.lattice
+    assert moved.lattice == city.lattice
+    assert moved.reflectance.shape[2:] == (405, 505)
+    there = moved.reflectance[..., row + 20 : row + 30, column + 30 : column + 40]
+    assert (there == city.reflectance[..., row + 15 : row + 25, column + 25 : column + 35]).all()
+    assert moved.transform @ (5, 5) == pytest.approx(city.transform @ (0, 0))
+    assert not moved.morphology[:, :5].any()
+    assert not moved.valid[:5].any()
+    assert (moved.truth == city.truth).all()
+    with pytest.raises(BadCity, match="moved up and left"):
+        registered(city, (1, 0))

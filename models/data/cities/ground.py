@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,9 @@ MAX_PIXELS: Final = 60_000_000
 _SHARE: Final = 0.5  # of a cell's pixels that must be imaged and classed
 _OFF_GRID: Final = 0.25  # pixels: files farther apart are not on one lattice
 _SKEW: Final = 1e-4  # metres a pixel: the rounding of a file's header, far less than a pixel over any city
+REFERENCE_SHIFT: Final = (-5, -5)
+"""Pixels down and right by which the ground that So2Sat POP's classes describe lies off their blocks: half a cell, as
+if the corner of a cell had been written for its centre. Measured in Gdansk, see docs/training.md."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -134,6 +137,32 @@ def read_city(folder: Path) -> CityGround:
         truth=truth,
         known=known,
         kilometre=kilometre,
+    )
+
+
+def registered(city: CityGround, shift: tuple[int, int] = REFERENCE_SHIFT) -> CityGround:
+    """Return the city with every cell of its reference moved by `shift` pixels (down, right) over its imagery.
+
+    The shift is upwards and to the left (at most 0): as many pixels are added there, reflectance repeating its edge,
+    all else 0. Raises BadCity for another shift.
+    """
+    if max(shift) > 0 or min(shift) < -CELL:
+        raise BadCity(f"a reference is moved up and left, by 0 to {CELL} pixels; not by {shift}")
+    down, right = -shift[0], -shift[1]
+    edges = ((down, 0), (right, 0))
+
+    def grown(layers: NDArray[Any] | None, mode: Any = "constant") -> Any:
+        return None if layers is None else np.pad(layers, [(0, 0)] * (layers.ndim - 2) + list(edges), mode=mode)
+
+    return replace(
+        city,
+        transform=city.transform @ Affine.translation(-right, -down),
+        reflectance=grown(city.reflectance, "edge"),
+        valid=grown(city.valid),
+        morphology=grown(city.morphology),
+        streets=grown(city.streets),
+        landuse=grown(city.landuse),
+        zoning=grown(city.zoning),
     )
 
 
