@@ -16,7 +16,6 @@ from models.errors import CityzonesError
 from service.cli_map import FAILED, console, say_problem
 
 # Imported by name and only on this command: reading cities belongs to training, which the service goes without.
-_CITIES: Final = "models.data.cities.ground"
 _NETWORK: Final = "models.evaluation.city_network"
 
 
@@ -27,29 +26,40 @@ def register(app: typer.Typer) -> None:
 
 def evaluate_city(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with <city>_lcz.tif and its companions.")],
+    *,
     card: Annotated[str, typer.Option(help="Id of the model.")],
-    smooth: Annotated[bool, typer.Option(help="Average each cell with its eight neighbours.")] = True,
+    smooth: Annotated[
+        bool | None,
+        typer.Option(
+            "--smooth/--no-smooth",
+            help="Average each cell with its eight neighbours; unless told, only below windows of 64 pixels.",
+        ),
+    ] = None,
     flips: Annotated[bool, typer.Option(help="Average eight turned and mirrored views: eight times the work.")] = False,
+    as_given: Annotated[
+        bool, typer.Option("--as-given", help="Take the classes where they lie, not moved half a cell up and left.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 is all cores.")] = 0,
 ) -> None:
     """Map a city of known classes with a model and print its accuracy, as JSON on the last line.
 
-    DIR holds <city>_sen2_rgb_<season>.tif (any seasons), <city>_lcz.tif, <city>_osm_buildings.gpkg.zip and
-    <city>_osm_cells.geojson. Cells where buildings were not mapped are left out.
+    DIR holds <city>_sen2_rgb_<season>.tif (any seasons, or all a model stacks), <city>_lcz.tif,
+    <city>_osm_buildings.gpkg.zip and <city>_osm_cells.geojson. Cells where buildings were not mapped are left out.
+    So2Sat POP's classes lie half a cell down and right of the ground they describe: they are moved, unless --as-given.
     """
     try:
         told = card_of(card)
         network = importlib.import_module(_NETWORK)
         session = network.open_network(told, threads=threads)
         with console.status(f"reading {folder}"):
-            city = importlib.import_module(_CITIES).read_city(folder)
-        manner = network.Manner(smooth=smooth, flips=flips)
+            city = network.city_for(told, folder)
+        manner = network.Manner(smooth=smooth, flips=flips, register=not as_given)
         found = network.evaluate_card(told, session, city, manner, tell=_tell)
     except CityzonesError as error:
         say_problem({"detail": error.detail})
         raise typer.Exit(FAILED) from error
     console.print(_table(found))
-    sys.stdout.write(json.dumps({"city": city.name, "card": told.id, "seasons": list(city.seasons), **found}) + "\n")
+    sys.stdout.write(json.dumps({"city": city.name, "card": told.id, **found}) + "\n")
 
 
 def _tell(line: str) -> None:

@@ -3,62 +3,88 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.cards import Card
-from models.data.cities.ground import BANDS, CELL, CityGround, cell_means
+from models.data.cities.ground import CELL, REFERENCE_SHIFT, SEASONS, CityGround, city_name, read_city, registered
 from models.data.cities.vectors import BadCity
 from models.errors import BadCard, MissingExtra, WeightsUnavailable
 from models.evaluation.city import measure, smoothed
+from models.evaluation.city_tiles import needed_seasons, network_probabilities, refuse_missing_seasons, seen_cells
 from models.morphology import RESOLUTION
 from models.onnx_signature import read_signature
 from models.serving import check_contract
 from models.weights import weights_path
 
-_LEVELS: Final = 255.0  # of the bytes a served network answers with
-_TURNS: Final = tuple((turn, flip) for turn in range(4) for flip in (False, True))
+NEIGHBOURHOOD: Final = 64
+"""Pixels of a window from which on a network weighs a cell's neighbours itself: twice the 32 of a So2Sat patch, and the
+cell with its eight neighbours (30) well inside. Averaging its map over neighbours again would only blur it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a map is made of a network.
+    """How a map is made of a network and laid over the reference.
 
-    `smooth` averages a cell's probabilities with its neighbours', see city.smoothed; `flips` averages the
-    eight turned and mirrored views.
+    `smooth` averages a cell's probabilities with its neighbours', see city.smoothed; None: where the card's window is
+    below NEIGHBOURHOOD. `flips` averages the eight turned and mirrored views. `register` moves the reference by
+    REFERENCE_SHIFT over the imagery, see ground.registered; without it the blocks are taken where they lie.
     """
 
-    smooth: bool = True
+    smooth: bool | None = None
     flips: bool = False
+    register: bool = True
+
+    def smooths(self, card: Card) -> bool:
+        """Say whether a card's map is smoothed."""
+        return card.geometry.window < NEIGHBOURHOOD if self.smooth is None else self.smooth
 
 
 def evaluate_card(
     card: Card, session: Any, city: CityGround, manner: Manner, *, tell: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Map a city with the card's network, the mean over its seasons, and measure it on the known cells.
+    """Map a city with the card's network and measure it on the known cells; see network_probabilities.
 
-    `session` is what `open_network` returned. Returns the accuracies of city.measure with `intervals`,
-    `smoothed`, and where smoothed the same accuracies `raw`. Raises BadCity without a cell to measure on.
+    `session` is what `open_network` returned; `city` is as read, not registered. Returns the accuracies of
+    city.measure with `intervals`, `seasons`, `smoothed`, `reference_shift_m` (metres down and right that the
+    reference was moved) and where smoothed the same accuracies `raw`. Raises BadCity without a season the card reads
+    or a cell to measure on.
     """
+    refuse_missing_seasons(card, city.name, city.seasons)
     if not city.known.any():
         raise BadCity(f"{city.name} has no cell with truth, imagery and mapped buildings; nothing can be measured")
-    seen = np.argwhere(cell_means(city.valid, city.lattice, _shape(city)) > 0)
+    shift = REFERENCE_SHIFT if manner.register else (0, 0)
+    city = registered(city, shift)
+    seen = np.argwhere(seen_cells(city))
     layers = network_probabilities(card, session, city, flips=manner.flips, tell=tell)
     raw = np.ascontiguousarray(layers[:, seen[:, 0], seen[:, 1]].T)
     measured = city.known[seen[:, 0], seen[:, 1]]
-    cells = seen[measured]
+    cells, smooth = seen[measured], manner.smooths(card)
     truth, blocks = city.codes(cells), city.blocks(cells)
     plain = measure(truth, raw[measured].argmax(axis=1) + 1, blocks)
     told = plain
-    if manner.smooth:
+    if smooth:
         told = measure(truth, smoothed(city, seen, raw)[measured].argmax(axis=1) + 1, blocks)
-    found = {**told.accuracies, "intervals": told.intervals, "smoothed": manner.smooth}
-    return {**found, "raw": plain.accuracies} if manner.smooth else found
+    found = {
+        **told.accuracies,
+        "intervals": told.intervals,
+        "seasons": list(needed_seasons(card) or city.seasons),
+        "smoothed": smooth,
+        "reference_shift_m": [round(pixels * RESOLUTION) for pixels in shift],
+    }
+    return {**found, "raw": plain.accuracies} if smooth else found
+
+
+def city_for(card: Card, folder: Path) -> CityGround:
+    """Read a city's folder; raises BadCity, before anything is read, where a season is missing that the card reads."""
+    name = city_name(folder)
+    there = tuple(season for season in SEASONS if (folder / f"{name}_sen2_rgb_{season}.tif").is_file())
+    refuse_missing_seasons(card, name, there)
+    return read_city(folder)
 
 
 def open_network(card: Card, weights: Path | None = None, *, threads: int = 0) -> Any:
@@ -70,9 +96,7 @@ def open_network(card: Card, weights: Path | None = None, *, threads: int = 0) -
     if card.product != "local-climate-zones" or card.input.resolution != RESOLUTION:
         mapped = f"{card.product} at {card.input.resolution:g} m"
         raise BadCard(f"{card.id} maps {mapped}; give a model of Local Climate Zones at {RESOLUTION:g} m")
-    lacking = [band for band in card.input.bands if band not in BANDS]
-    if lacking:
-        raise BadCard(f"{card.id} reads {', '.join(lacking)}; a city's folder has {', '.join(BANDS)} only")
+    needed_seasons(card)
     if CELL % card.geometry.step or card.geometry.tile % CELL:
         raise BadCard(f"{card.id} answers every {card.geometry.step} pixels; that must divide the {CELL} of a cell")
     weights = weights or _weights(card)
@@ -98,83 +122,8 @@ def _errors() -> tuple[type[Exception], ...]:
     return tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
 
 
-def network_probabilities(
-    card: Card, session: Any, city: CityGround, *, flips: bool = False, tell: Callable[[str], None] = print
-) -> NDArray[np.float32]:
-    """Return the probabilities (17, row, column) of every cell, the mean over seasons; 0 where nothing was seen.
-
-    A cell gets the mean of the nodes inside it. Beyond the imagery reflectance repeats its edge and nothing is built.
-    """
-    tiles = list(_tiles(card, city))
-    found = np.zeros((len(card.classes), *city.truth.shape), dtype=np.float32)
-    order = [BANDS.index(band) for band in card.input.bands]
-    nodes = CELL // card.geometry.step
-    for season, reflectance in zip(city.seasons, city.reflectance[:, order], strict=True):
-        tell(f"{season}: {len(tiles)} tiles")
-        for tile in tiles:
-            inputs = {"spectral": _cut(reflectance, card, city, tile)}
-            if card.input.morphology:
-                inputs["morphology"] = _cut(city.morphology, card, city, tile) * _inside(card, city, tile)
-            answer = _answer(session, inputs, flips=flips)
-            side = answer.shape[-1] // nodes
-            means = answer.reshape(-1, side, nodes, side, nodes).mean(axis=(2, 4))
-            part = found[:, tile[0] : tile[0] + side, tile[1] : tile[1] + side]
-            part += means[:, : part.shape[1], : part.shape[2]] / len(city.seasons)
-    return found
-
-
 def _weights(card: Card) -> Path:
     found = weights_path(card)
     if found is None:
         raise WeightsUnavailable(f"the weights of {card.id} are not here; run: cityzones models fetch {card.id}")
     return found
-
-
-def _shape(city: CityGround) -> tuple[int, int]:
-    return int(city.truth.shape[0]), int(city.truth.shape[1])
-
-
-def _tiles(card: Card, city: CityGround) -> Iterator[tuple[int, int]]:
-    """Yield the upper-left cells of the tiles in which anything was seen."""
-    side = card.geometry.tile // CELL
-    seen = cell_means(city.valid, city.lattice, _shape(city)) > 0
-    for row in range(0, seen.shape[0], side):
-        for column in range(0, seen.shape[1], side):
-            if seen[row : row + side, column : column + side].any():
-                yield row, column
-
-
-def _places(card: Card, city: CityGround, tile: tuple[int, int]) -> list[NDArray[np.int64]]:
-    """Return the rows and the columns of the pixels a tile with its halo covers; some lie beyond the grid."""
-    side = np.arange(-card.geometry.halo, card.geometry.tile + card.geometry.halo)
-    return [start + CELL * cell + side for start, cell in zip(city.lattice, tile, strict=True)]
-
-
-def _cut(layers: NDArray[np.float32], card: Card, city: CityGround, tile: tuple[int, int]) -> NDArray[np.float32]:
-    rows, columns = _places(card, city, tile)
-    height, width = city.valid.shape
-    return layers[:, np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]
-
-
-def _inside(card: Card, city: CityGround, tile: tuple[int, int]) -> NDArray[np.bool_]:
-    rows, columns = _places(card, city, tile)
-    height, width = city.valid.shape
-    inside: NDArray[np.bool_] = ((rows >= 0) & (rows < height))[:, None] & (columns >= 0) & (columns < width)
-    return inside
-
-
-def _answer(session: Any, inputs: dict[str, NDArray[np.float32]], *, flips: bool) -> NDArray[np.float32]:
-    """Ask for a tile's probabilities (class, y, x), as the mean over its turned and mirrored views if told so."""
-    views = _TURNS if flips else _TURNS[:1]
-    total: NDArray[np.float32] = np.zeros((), dtype=np.float32)
-    for turn, flip in views:
-        turned = {name: _turned(layers, turn, flip=flip)[None] for name, layers in inputs.items()}
-        answer = session.run(["probabilities"], turned)[0][0].astype(np.float32) / np.float32(_LEVELS * len(views))
-        back = np.rot90(answer[..., ::-1] if flip else answer, -turn, axes=(1, 2))
-        total = total + back
-    return total
-
-
-def _turned(layers: NDArray[np.float32], turn: int, *, flip: bool) -> NDArray[np.float32]:
-    turned = np.rot90(layers, turn, axes=(1, 2))
-    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from models.cards import Card
-from models.data.cities.ground import CityGround, read_city
+from models.data.cities.ground import REFERENCE_SHIFT, CityGround, read_city
 from models.errors import BadCard, MissingExtra, WeightsUnavailable
-from models.evaluation.city_network import Manner, evaluate_card, network_probabilities, open_network
+from models.evaluation.city_network import Manner, evaluate_card, open_network
+from models.evaluation.city_tiles import network_probabilities
 from service import cli_evaluate
 from service.cli import app
 from tests.city_folder import COLOURS, write_city
@@ -105,7 +107,7 @@ def weights(tmp_path: Path) -> Path:
 def test_the_command_ends_in_json(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_evaluate, "card_of", lambda _: _card())
     monkeypatch.setattr("models.evaluation.city_network.weights_path", lambda _: weights)
-    result = CliRunner().invoke(app, ["models", "evaluate-city", str(folder), "--card", "nearest-colour"])
+    result = CliRunner().invoke(app, ["models", "evaluate-city", str(folder), "--card", "nearest-colour", "--as-given"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout.splitlines()[-1])
     assert set(found) > KEYS
@@ -113,16 +115,21 @@ def test_the_command_ends_in_json(folder: Path, weights: Path, monkeypatch: pyte
     assert found["raw"]["overall_accuracy"] > 0.98
     assert found["f1"].keys() == {"2", "6", "8", "A", "D", "G"}
     assert found["seasons"] == ["spring", "summer"]
+    assert found["reference_shift_m"] == [0, 0]
 
 
 def test_every_cell_gets_its_own_place(city: CityGround, weights: Path) -> None:
     """Colours are exact to a cell: a shift by half of one would mix them."""
-    found = evaluate_card(_card(), open_network(_card(), weights), city, Manner(smooth=False), tell=_silent)
+    found = evaluate_card(
+        _card(), open_network(_card(), weights), city, Manner(smooth=False, register=False), tell=_silent
+    )
     assert found["overall_accuracy"] > 0.98
     assert "raw" not in found
 
 
-def test_turned_views_agree_and_finer_nodes_are_averaged(city: CityGround, tmp_path: Path, weights: Path) -> None:
+def test_turned_views_agree_and_finer_nodes_answer_for_their_cells(
+    city: CityGround, tmp_path: Path, weights: Path
+) -> None:
     plain = network_probabilities(_card(), open_network(_card(), weights), city, tell=_silent)
     turned = network_probabilities(_card(), open_network(_card(), weights), city, flips=True, tell=_silent)
     assert abs(plain - turned).max() < 0.01
@@ -134,10 +141,29 @@ def test_turned_views_agree_and_finer_nodes_are_averaged(city: CityGround, tmp_p
     assert (finer.argmax(0) == plain.argmax(0))[rows, columns].mean() > 0.97
 
 
+def test_the_reference_is_moved_over_the_ground_it_describes(city: CityGround, weights: Path) -> None:
+    apart = replace(city, reflectance=np.roll(city.reflectance, REFERENCE_SHIFT, axis=(2, 3)))
+    session = open_network(_card(), weights)
+    moved = evaluate_card(_card(), session, apart, Manner(smooth=False), tell=_silent)
+    given = evaluate_card(_card(), session, apart, Manner(smooth=False, register=False), tell=_silent)
+    assert moved["overall_accuracy"] > 0.98
+    assert given["overall_accuracy"] < 0.9
+    assert (moved["reference_shift_m"], given["reference_shift_m"]) == ([-50, -50], [0, 0])
+    assert moved["cells"] == given["cells"] == city.known.sum()
+
+
+def test_wide_windows_are_not_smoothed_unless_told() -> None:
+    wide = _card(geometry={"window": 90, "step": 1, "tile": TILE, "halo": 45})
+    assert not Manner().smooths(wide)
+    assert Manner(smooth=True).smooths(wide)
+    assert Manner().smooths(_card())
+    assert not Manner(smooth=False).smooths(_card())
+
+
 def test_buildings_are_handed_over(city: CityGround, tmp_path: Path) -> None:
     card = _card(input=_card().input.model_dump() | {"morphology": True})
     network = _write_network(tmp_path / "both.onnx", morphology=True)
-    found = evaluate_card(card, open_network(card, network), city, Manner(), tell=_silent)
+    found = evaluate_card(card, open_network(card, network), city, Manner(register=False), tell=_silent)
     assert found["raw"]["overall_accuracy"] > 0.98
 
 
