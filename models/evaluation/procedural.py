@@ -15,32 +15,33 @@ from models.data.procedural import City
 from models.networks.magnet import WINDOW
 from models.networks.variants import AnyNetwork
 
-HALF: Final = WINDOW // 2
 _TILE: Final = 240
 
 
 def map_city(
     network: AnyNetwork, reflectance: NDArray[np.float32], morphology: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return probabilities (17, y - 32, x - 32): one for each pixel whose window lies inside the rasters.
+    """Return probabilities (17, y - w, x - w): one for each pixel whose window of w pixels lies inside the rasters.
 
-    The first is that of pixel 16, 16. Both sides must be even.
+    The first is that of pixel w / 2, w / 2. Both sides must be even.
     """
-    rows, cols = reflectance.shape[1] - WINDOW, reflectance.shape[2] - WINDOW
+    window = network.window
+    rows, cols = reflectance.shape[1] - window, reflectance.shape[2] - window
     out = np.empty((17, rows, cols), dtype=np.float32)
     with torch.inference_mode():
         for top in range(0, rows, _TILE):
             for left in range(0, cols, _TILE):
                 bottom, right = min(top + _TILE, rows), min(left + _TILE, cols)
-                cut = (slice(None), slice(top, bottom + WINDOW), slice(left, right + WINDOW))
+                cut = (slice(None), slice(top, bottom + window), slice(left, right + window))
                 pair = (torch.from_numpy(np.ascontiguousarray(x[cut]))[None] for x in (reflectance, morphology))
                 out[:, top:bottom, left:right] = network.pixels(*pair)[0][0].numpy()
     return out
 
 
-def inner(raster: NDArray[Any]) -> NDArray[Any]:
+def inner(raster: NDArray[Any], window: int = WINDOW) -> NDArray[Any]:
     """Cut a raster (y, x) to the pixels `map_city` answers for."""
-    return raster[HALF : raster.shape[0] - HALF, HALF : raster.shape[1] - HALF]
+    half = window // 2
+    return raster[half : raster.shape[0] - half, half : raster.shape[1] - half]
 
 
 def network_confusion(network: AnyNetwork, cities: list[City], *, buildings: bool) -> NDArray[np.int64]:
@@ -49,7 +50,7 @@ def network_confusion(network: AnyNetwork, cities: list[City], *, buildings: boo
     for city in cities:
         form = city.morphology() if buildings else np.zeros((6, *city.shape), dtype=np.float32)
         codes = map_city(network, city.reflectance, form).argmax(axis=0) + 1
-        total += confusion(inner(city.truth), codes)
+        total += confusion(inner(city.truth, network.window), codes)
     return total
 
 

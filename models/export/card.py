@@ -30,10 +30,10 @@ reflectance = {reflectance}
 morphology = {morphology}
 
 [geometry]
-window = 32
+window = {window}
 step = 1
 tile = 240
-halo = 16
+halo = {halo}
 scene = 10
 
 [serving]
@@ -54,6 +54,18 @@ _TITLES: Final = {
     "magnet": ("MAGNET, reconstructed", "Two branches, spectral and building form, fused by how far each is trusted."),
     "late-concatenation": ("Late concatenation", "Two branches, spectral and building form, side by side."),
     "spectral-only": ("Spectral branch", "One branch, of reflectance alone."),
+    "neighbourhood-magnet": (
+        "MAGNET over window moments, reconstructed",
+        "Spectral and building moments of 100 m windows and their neighbours, fused by how far each is trusted.",
+    ),
+    "neighbourhood-late-concatenation": (
+        "Late concatenation of window moments",
+        "Spectral and building moments of 100 m windows and their neighbours, side by side.",
+    ),
+    "neighbourhood-spectral-only": (
+        "Spectral branch of window moments",
+        "Moments of reflectance of 100 m windows and their neighbours.",
+    ),
 }
 _LIMITS: Final = {
     "procedural": "It was trained on procedural cities only. Do not trust it on a real place.",
@@ -100,6 +112,7 @@ def write_card(report: Path, card: Path) -> Card:
         "reflectance": "synthetic",
         "morphology": True,
         "extras": ["morphology_weight"],
+        "window": 32,
     }
     limits = [
         _RECONSTRUCTION,
@@ -127,10 +140,11 @@ def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, comm
         "bands": data.bands,
         "reflectance": data.reflectance,
         "morphology": morphology,
-        "extras": ["morphology_weight"] if morphology and variant == "magnet" else [],
+        "extras": ["morphology_weight"] if morphology and variant.endswith("magnet") else [],
+        "window": report["window"],
     }
     limits = [_LIMITS[kind], "The accuracies are those of the rows below, on what the run held back."]
-    if variant == "magnet":
+    if variant.endswith("magnet"):
         limits.insert(0, _RECONSTRUCTION)
     if not morphology:
         limits.append("It knows no buildings: compact, open and high-rise classes blur.")
@@ -139,7 +153,7 @@ def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, comm
 
 
 def _write(card: Path, report: dict[str, Any], facts: dict[str, Any], limits: list[str], written: str) -> Card:
-    values = facts | report["domain"] | {"file": f"{facts['id']}.onnx"}
+    values = facts | report["domain"] | {"file": f"{facts['id']}.onnx", "halo": facts["window"] // 2}
     text = _CARD.format(
         written=written,
         limits_told="".join(f"    {_toml(limit)},\n" for limit in limits),

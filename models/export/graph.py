@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.errors import WeightsUnavailable
-from models.networks.magnet import FORMS, WINDOW, Magnet
+from models.networks.magnet import FORMS, Magnet
 from models.networks.variants import AnyNetwork
 
 TILE: Final = 240
@@ -71,11 +71,12 @@ def export_network(
 ) -> Path:
     """Write the dense form of a network as ONNX to `target` and return it.
 
-    The graph takes `spectral` (1, bands, tile + 32, tile + 32) and, if asked, `morphology` (1, 6, same) float32 and
-    gives `probabilities` (1, 17, tile, tile) uint8, 255 for certainty, and with morphology `morphology_weight`
-    (1, tile, tile) uint8, 255 alpha_m, the mean over its groups. Logits are divided by `temperature`.
+    With windows of w pixels, the graph takes `spectral` (1, bands, tile + w, tile + w) and, if asked, `morphology`
+    (1, 6, tile + w, tile + w) float32 and gives `probabilities` (1, 17, tile, tile) uint8, 255 for certainty, and
+    with morphology `morphology_weight` (1, tile, tile) uint8, 255 alpha_m, the mean over its groups. Logits are
+    divided by `temperature`.
     """
-    side, names = tile + WINDOW, ["spectral", "morphology"][: 1 + morphology]
+    side, names = tile + network.window, ["spectral", "morphology"][: 1 + morphology]
     example = tuple(torch.zeros(1, channels, side, side) for channels in (network.bands, FORMS)[: len(names)])
     answers = ["probabilities", "morphology_weight"][: len(names)]
     # Model repositories link to the weights: a file that is there is replaced, never written into.

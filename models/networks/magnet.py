@@ -105,6 +105,7 @@ class Magnet(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    window: Final = WINDOW
 
     def __init__(self, bands: int = BANDS) -> None:
         super().__init__()
@@ -170,22 +171,31 @@ class Magnet(nn.Module):
         return self.spectral.top(s), self.form.top(m)
 
     def _decide(self, fs: Tensor, fm: Tensor, geography: Geography) -> Output:
-        scaled = geography.priors / _column(SCALES, fs)
-        facts = torch.cat([scaled * geography.known, geography.known, geography.share, geography.urban], dim=1)
-        raw = _on_parts(self.trust, fs, fm, facts)
-        # A softmax over the two branches of (a_s, a_m + ln rho) is this sigmoid; without buildings it is cut to 0.
-        log_share = torch.log(geography.share.clamp(min=1e-6))
-        trust = torch.sigmoid(raw[:, GROUPS:] - raw[:, :GROUPS] + log_share) * (geography.share > 0).to(fs.dtype)
-        spread = trust.repeat_interleave(_LATE // GROUPS, dim=1)
-        fused = fs + spread * (fm - fs)
+        trust = trust_in_form(self.trust, fs, fm, geography)
+        both = fuse(fs, fm, trust)
         return Output(
-            self.classify(fused),
+            self.classify(both),
             self.classify_spectral(fs),
             self.classify_form(fm),
             trust,
-            self.predict(fused),
+            self.predict(both),
             geography,
         )
+
+
+def trust_in_form(layers: nn.Module, fs: Tensor, fm: Tensor, geography: Geography) -> Tensor:
+    """Return alpha_m (n, GROUPS, y, x), how far each group of features follows the morphological branch."""
+    scaled = geography.priors / _column(SCALES, fs)
+    facts = torch.cat([scaled * geography.known, geography.known, geography.share, geography.urban], dim=1)
+    raw = _on_parts(layers, fs, fm, facts)
+    # A softmax over the two branches of (a_s, a_m + ln rho) is this sigmoid; without buildings it is cut to 0.
+    log_share = torch.log(geography.share.clamp(min=1e-6))
+    return torch.sigmoid(raw[:, GROUPS:] - raw[:, :GROUPS] + log_share) * (geography.share > 0).to(fs.dtype)
+
+
+def fuse(fs: Tensor, fm: Tensor, trust: Tensor) -> Tensor:
+    """Return alpha_s fs + alpha_m fm, group by group of features."""
+    return fs + trust.repeat_interleave(fs.shape[1] // GROUPS, dim=1) * (fm - fs)
 
 
 def geography_of(reflectance: Tensor, morphology: Tensor, stride: int) -> Geography:

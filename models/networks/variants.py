@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import torch
@@ -15,11 +17,13 @@ from models.networks.magnet import (
     FORMS,
     GROUPS,
     STEP,
+    WINDOW,
     Branch,
     Magnet,
     Output,
     geography_of,
 )
+from models.networks.neighbourhood import Neighbourhood
 
 _TOP: Final = 128
 
@@ -29,6 +33,7 @@ class _Plain(nn.Module, ABC):
 
     mean: Tensor
     spread: Tensor
+    window: Final = WINDOW
 
     def __init__(self, bands: int = BANDS) -> None:
         super().__init__()
@@ -96,11 +101,14 @@ class LateConcatenation(_Plain):
         return logits
 
 
-AnyNetwork = Magnet | LateConcatenation | SpectralOnly
-VARIANTS: Final[dict[str, type[AnyNetwork]]] = {
+AnyNetwork = Magnet | LateConcatenation | SpectralOnly | Neighbourhood
+VARIANTS: Final[dict[str, Callable[[int], AnyNetwork]]] = {
     "magnet": Magnet,
     "late-concatenation": LateConcatenation,
     "spectral-only": SpectralOnly,
+    "neighbourhood-magnet": Neighbourhood,
+    "neighbourhood-late-concatenation": partial(Neighbourhood, gate=False),
+    "neighbourhood-spectral-only": partial(Neighbourhood, form=False, gate=False),
 }
 
 

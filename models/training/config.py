@@ -13,13 +13,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.errors import CityzonesError, Fault
 
-Variant = Literal["magnet", "late-concatenation", "spectral-only"]
+Variant = Literal[
+    "magnet",
+    "late-concatenation",
+    "spectral-only",
+    "neighbourhood-magnet",
+    "neighbourhood-late-concatenation",
+    "neighbourhood-spectral-only",
+]
 
 MOST_CITIES: Final = 32
 MOST_TESTS: Final = 8
 STEPS: Final = 1600
 """A run that names neither steps nor epochs has these: those of the bundled weights."""
-_WINDOW, _STEP = 32, 10  # of every network here, in pixels; models.networks needs torch, which a check must not
+# Windows of the networks, in pixels; models.networks needs torch, which a check must not.
+_WINDOW, _WIDE_WINDOW, _STEP = 32, 90, 10
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _Positive = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -49,11 +57,14 @@ class ProceduralData(_Section):
 
 
 class CityData(_Section):
-    """Folders as models.data.cities reads them; `holdout` is the share of square kilometres kept for validation."""
+    """Folders as models.data.cities reads them; `holdout` is the share of square kilometres kept for validation.
+
+    With `holdout` 0 nothing is measured: for the last run, once folds have said how right it will be.
+    """
 
     kind: Literal["city"]
     folders: Annotated[tuple[Path, ...], Field(min_length=1)]
-    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
 class So2SatData(_Section):
@@ -171,10 +182,13 @@ class RunConfig(_Section):
         if self.data.kind != "city" and self.bands != 10:  # noqa: PLR2004 - Sentinel-2's
             msg = f"model.bands is {self.bands}; {self.data.kind} data have 10"
             raise ValueError(msg)
+        if self.data.kind == "so2sat" and self.window != _WINDOW:
+            msg = f"model.variant {self.model.variant} sees {self.window} pixels; So2Sat's patches have {_WINDOW}"
+            raise ValueError(msg)
         if self.data.kind == "so2sat" and self.nodes != 1:
             msg = f"training.nodes is {self.nodes}; So2Sat's patches of 32 pixels hold 1"
             raise ValueError(msg)
-        side = _WINDOW + _STEP * (self.nodes - 1)
+        side = self.window + _STEP * (self.nodes - 1)
         if self.data.kind == "procedural" and self.data.side < side:
             msg = f"data.side is {self.data.side}; {self.nodes} nodes need at least {side} pixels"
             raise ValueError(msg)
@@ -184,6 +198,23 @@ class RunConfig(_Section):
     def bands(self) -> int:
         """Spectral bands of the network."""
         return self.model.bands or (3 if self.data.kind == "city" else 10)
+
+    @property
+    def window(self) -> int:
+        """Pixels a side of what the network sees of a node."""
+        return _WIDE_WINDOW if self.model.variant.startswith("neighbourhood") else _WINDOW
+
+    @property
+    def on_nodes(self) -> bool:
+        """Whether windows can be measured once, before training: nothing changes their pixels."""
+        told = self.training.augmentation
+        relit = told.gain or told.band_gain or told.offset
+        return self.data.kind == "city" and self.window == _WIDE_WINDOW and not relit
+
+    @property
+    def trusting(self) -> bool:
+        """Whether the network weighs its branches by trust: only then there is feedback, and a loss of geography."""
+        return self.model.variant.endswith("magnet")
 
     @property
     def nodes(self) -> int:
@@ -199,7 +230,7 @@ class RunConfig(_Section):
     @property
     def feedback(self) -> float:
         """Beta of the backward modulation; 0 for variants that have no trust."""
-        return self.training.loss.feedback if self.model.variant == "magnet" else 0.0
+        return self.training.loss.feedback if self.trusting else 0.0
 
 
 def read_config(path: Path) -> RunConfig:

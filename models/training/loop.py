@@ -23,13 +23,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models.accuracy.metrics import confusion, scores
 from models.networks.magnet import Output
+from models.networks.neighbourhood import Neighbourhood
 from models.networks.variants import AnyNetwork
 from models.training.config import STEPS, BadTraining, RunConfig
 from models.training.losses import LossWeights, total_loss
-from models.training.sources import Batch, TrainingSource
+from models.training.sources import Batch, SampleSource, TrainingSource
+from models.training.weights import round_weights
 
 CHECKPOINT: Final = "checkpoint.pt"
 _TOLD_EVERY: Final = 10  # steps of one row of the history
+_MEASURED: Final = 4  # batches whose moments are taken before the first step
 # What may differ between the two halves of a resumed run.
 _FREE: Final = ("device", "threads", "checkpoint_every", "resume")
 
@@ -58,6 +61,18 @@ def begin(network: AnyNetwork, config: RunConfig, device: torch.device) -> Run:
     return Run(network, copy.deepcopy(network), optimiser, np.random.default_rng([training.seed, 77]))
 
 
+def normalise(network: AnyNetwork, source: TrainingSource, seed: int) -> None:
+    """Give a fresh network the normalisation of its data, and weights that float16 can hold."""
+    for buffer, values in ((network.mean, source.statistics.mean), (network.spread, source.statistics.spread)):
+        buffer.copy_(torch.tensor(values, dtype=torch.float64).reshape(1, -1, 1, 1))
+    round_weights(network)
+    if isinstance(network, Neighbourhood):
+        drawn = source.batches(np.random.default_rng([seed, 91]), 0)
+        batches = [next(drawn) for _ in range(_MEASURED)]
+        network.standardise(*(torch.cat([getattr(b, name) for b in batches]) for name in ("reflectance", "morphology")))
+        round_weights(network)
+
+
 def device_of(config: RunConfig) -> torch.device:
     """Return the device a run computes on; raises BadTraining where it asks for a GPU that is not there."""
     asked, there = config.training.device, torch.cuda.is_available()
@@ -67,7 +82,7 @@ def device_of(config: RunConfig) -> torch.device:
     return torch.device("cuda" if there and asked != "cpu" else "cpu")
 
 
-def steps_of(config: RunConfig, source: TrainingSource) -> int:
+def steps_of(config: RunConfig, source: SampleSource) -> int:
     """Return how many steps a run has."""
     training = config.training
     if training.epochs is not None:
@@ -75,7 +90,7 @@ def steps_of(config: RunConfig, source: TrainingSource) -> int:
     return training.steps or STEPS
 
 
-def optimise(run: Run, source: TrainingSource, config: RunConfig, folder: Path | None) -> None:
+def optimise(run: Run, source: SampleSource, config: RunConfig, folder: Path | None) -> None:
     """Take the steps that remain, with a progress bar on standard error; checkpoints go to `folder` if there is one."""
     steps, training = steps_of(config, source), config.training
     began = time.monotonic() - run.seconds
@@ -109,7 +124,7 @@ def _step(run: Run, batch: Batch, config: RunConfig, steps: int) -> float:
     here = batch.to(next(run.network.parameters()).device)
     weights = _weights(config)
     with precision(config, here.labels.device):
-        output = run.network.grid(here.reflectance, here.morphology, config.feedback)
+        output = here.seen_by(run.network, config.feedback)
     loss = total_loss(_whole(output), here.labels, weights)
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -125,7 +140,7 @@ def _step(run: Run, batch: Batch, config: RunConfig, steps: int) -> float:
 
 def _weights(config: RunConfig) -> LossWeights:
     """Return the terms that count; variants without branches, geography and trust have the cross-entropy alone."""
-    if config.model.variant != "magnet":
+    if not config.trusting:
         return LossWeights(0, 0, 0, 0)
     told = config.training.loss
     return LossWeights(told.branches, told.geography, told.trust, told.priors)
@@ -164,7 +179,7 @@ def _tell(run: Run, config: RunConfig, steps: int) -> None:
     run.losses.clear()
 
 
-def _validated(run: Run, source: TrainingSource, config: RunConfig) -> float:
+def _validated(run: Run, source: SampleSource, config: RunConfig) -> float:
     """Measure the averaged network, add it to the history and return the overall accuracy."""
     found = scores(measure(run.average, source, config))
     run.history.append({"step": run.step, **{f"validation_{name}": value for name, value in found.items()}})
@@ -172,7 +187,7 @@ def _validated(run: Run, source: TrainingSource, config: RunConfig) -> float:
 
 
 @torch.no_grad()
-def measure(network: AnyNetwork, source: TrainingSource, config: RunConfig) -> NDArray[np.int64]:
+def measure(network: AnyNetwork, source: SampleSource, config: RunConfig) -> NDArray[np.int64]:
     """Count (truth, predicted) over the ground held back, the mean of the probabilities of all looks."""
     device, total = next(network.parameters()).device, np.zeros((17, 17), dtype=np.int64)
     for looks in source.validation():
@@ -180,7 +195,7 @@ def measure(network: AnyNetwork, source: TrainingSource, config: RunConfig) -> N
         for look in looks:
             here = look.to(device)
             with precision(config, device):
-                logits = network.grid(here.reflectance, here.morphology).logits
+                logits = here.seen_by(network).logits
             mean = mean + torch.softmax(logits.float(), dim=1)
         total += confusion(looks[0].labels.numpy() + 1, mean.argmax(dim=1).cpu().numpy() + 1)
     return total

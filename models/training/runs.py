@@ -29,11 +29,12 @@ from models.training.config import (
 )
 from models.training.curves import draw_curves
 from models.training.loop import CHECKPOINT as RESUMED
-from models.training.loop import Run, begin, device_of, measure, optimise, restore, steps_of
+from models.training.loop import Run, begin, device_of, measure, normalise, optimise, restore, steps_of
+from models.training.nodes import samples_of
 from models.training.so2sat import So2SatSource
 from models.training.sources import TrainingSource
 from models.training.tiles import TEST_SEEDS, city_source, procedural_source, training_cities
-from models.training.weights import load_weights, round_weights, save_weights, start_file
+from models.training.weights import load_weights, round_weights, save_weights, start_file, variant_of
 
 CHECKPOINT: Final = "magnet.safetensors"
 REPORT: Final = "report.json"
@@ -44,6 +45,9 @@ NAMES: Final = {
     "magnet": "MAGNET (reconstruction)",
     "late-concatenation": "late concatenation",
     "spectral-only": "spectral branch alone",
+    "neighbourhood-magnet": "MAGNET over window moments (reconstruction)",
+    "neighbourhood-late-concatenation": "late concatenation of window moments",
+    "neighbourhood-spectral-only": "spectral branch of window moments",
 }
 
 
@@ -139,7 +143,7 @@ def run(config: RunConfig, command: str) -> dict[str, Any]:
 def has_buildings(config: RunConfig) -> bool:
     """Say whether the network learnt what buildings mean; if not, it is served without them."""
     blind = config.data.kind == "so2sat" and config.data.morphology is None
-    return config.model.variant != "spectral-only" and not blind
+    return not config.model.variant.endswith("spectral-only") and not blind
 
 
 def open_source(config: RunConfig) -> TrainingSource:
@@ -166,22 +170,15 @@ def _trained(config: RunConfig, folder: Path | None) -> tuple[Run, TrainingSourc
     # Only now: numba, which data are made with, shares OpenMP with torch and sets its threads when it first starts.
     torch.set_num_threads(config.training.threads)
     if begun is None and not resumed:
-        normalise(network, source)
+        normalise(network, source, config.training.seed)
         state = begin(network, config, device)
     if folder is not None:
         _make(folder)
     state.seconds += time.monotonic() - started
-    optimise(state, source, config, folder)
+    optimise(state, samples_of(source, state.network, config), config, folder)
     state.average = state.average.cpu().eval()
     round_weights(state.average)
     return state, source
-
-
-def normalise(network: AnyNetwork, source: TrainingSource) -> None:
-    """Give a fresh network the normalisation of its data, and weights that float16 can hold."""
-    for buffer, values in ((network.mean, source.statistics.mean), (network.spread, source.statistics.spread)):
-        buffer.copy_(torch.tensor(values, dtype=torch.float64).reshape(1, -1, 1, 1))
-    round_weights(network)
 
 
 def _make(folder: Path) -> None:
@@ -197,8 +194,9 @@ def _make(folder: Path) -> None:
 def _started(network: AnyNetwork, config: RunConfig) -> AnyNetwork:
     """Return the network of `model.start`, ready to learn; raises BadTraining where it is of another kind."""
     wanted = build(config.model.variant, config.bands)
-    if type(network) is not type(wanted) or network.bands != wanted.bands:
-        msg = f"model.start holds a {type(network).__name__} of {network.bands} bands, not {config.model.variant} of"
+    if set(network.state_dict()) != set(wanted.state_dict()) or network.bands != wanted.bands:
+        msg = f"model.start holds a {variant_of(set(network.state_dict()))} of {network.bands} bands,"
+        msg = f"{msg} not {config.model.variant} of"
         raise BadTraining(f"{msg} {config.bands}; name other weights, or change model.variant and model.bands")
     return network.train()
 
@@ -223,6 +221,7 @@ def _report(made: Run, source: TrainingSource, config: RunConfig) -> dict[str, A
     """Return what the run was, how long it took and how right its network is."""
     return {
         "run": config.model_dump(mode="json", exclude={"output": {"folder"}}),
+        "window": config.window,
         "steps": steps_of(config, source),
         "seconds": round(made.seconds),
         "device": str(device_of(config)),
@@ -237,6 +236,8 @@ def accuracy_rows(network: AnyNetwork, source: TrainingSource, config: RunConfig
     method = NAMES[config.model.variant]
     if not isinstance(config.data, ProceduralData):
         matrix = measure(network, source, config)
+        if not matrix.any():  # nothing was held back
+            return []
         return [{"data": source.held_back, "method": method, "metrics": scores(matrix)}]
     data = config.data
     seeds = list(TEST_SEEDS[: data.tests])

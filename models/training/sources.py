@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.export.card import LearntData
+from models.networks.magnet import Output
+from models.networks.variants import AnyNetwork
 from models.training.config import Augmentation
 
 _LEAST_SPREAD: Final = 1e-4  # reflectance: a band that hardly varies is not blown up
@@ -27,7 +29,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        return Batch(*(x.to(device, non_blocking=True) for x in (self.reflectance, self.morphology, self.labels)))
+        return type(self)(*(x.to(device, non_blocking=True) for x in (self.reflectance, self.morphology, self.labels)))
+
+    def seen_by(self, network: AnyNetwork, feedback: float = 0.0) -> Output:
+        """Return what a network says of the windows."""
+        return network.grid(self.reflectance, self.morphology, feedback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,8 @@ class BandStatistics:
         }
 
 
-class TrainingSource(LearntData, Protocol):
-    """Data a network learns from, and what its card says of them."""
+class SampleSource(Protocol):
+    """What the steps of a run ask of data."""
 
     @property
     def held_back(self) -> str:
@@ -66,11 +72,6 @@ class TrainingSource(LearntData, Protocol):
     @property
     def steps_per_epoch(self) -> int:
         """Steps that see every sample about once."""
-        ...
-
-    @property
-    def statistics(self) -> BandStatistics:
-        """Of the bands of the data learnt from."""
         ...
 
     def batches(self, rng: np.random.Generator, first: int) -> Iterator[Batch]:
@@ -83,6 +84,15 @@ class TrainingSource(LearntData, Protocol):
 
     def validation(self) -> Iterator[list[Batch]]:
         """Yield ground held back, each as the list of its looks (seasons), whose probabilities are averaged."""
+        ...
+
+
+class TrainingSource(LearntData, SampleSource, Protocol):
+    """Data a network learns from, and what its card says of them."""
+
+    @property
+    def statistics(self) -> BandStatistics:
+        """Of the bands of the data learnt from."""
         ...
 
 

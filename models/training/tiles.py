@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.data.cities.ground import BANDS as CITY_BANDS
-from models.data.cities.ground import CELL, CityGround, read_city
+from models.data.cities.ground import CELL, CityGround, read_city, registered
 from models.data.procedural import BANDS, City, generate
-from models.networks.magnet import STEP, WINDOW
+from models.networks.magnet import STEP
 from models.training.config import BadTraining, CityData, ProceduralData, RunConfig
 from models.training.sources import BandStatistics, Batch, relit, turned
 
@@ -23,8 +23,6 @@ TRAIN_SEEDS: Final = range(1001, 1033)
 VALIDATION_SEEDS: Final = range(501, 503)
 TEST_SEEDS: Final = range(1, 9)
 
-HALF: Final = WINDOW // 2
-_MARGIN: Final = HALF  # pixels around a real city, so that its outermost cells have whole windows
 _STRIP: Final = 24  # nodes of a strip of ground held back
 _MOST_PIXELS: Final = 2_000_000  # are plenty for statistics of bands
 
@@ -77,12 +75,13 @@ class TileSource:
 
     def validation(self) -> Iterator[list[Batch]]:
         """See TrainingSource."""
+        window = self.config.window
         for ground in self.held:
             down, right = ground.phase or (0, 0)
             rows = ground.truth.shape[0]
-            for top in range(down, rows - WINDOW + 1, _STRIP * STEP):
-                cut = (slice(top, min(top + WINDOW + (_STRIP - 1) * STEP, rows)), slice(right, None))
-                nodes = _nodes(ground.truth[cut])
+            for top in range(down, rows - window + 1, _STRIP * STEP):
+                cut = (slice(top, min(top + window + (_STRIP - 1) * STEP, rows)), slice(right, None))
+                nodes = node_labels(ground.truth[cut], window)
                 if (nodes >= 0).any():
                     labels = torch.from_numpy(nodes)[None]
                     form = torch.from_numpy(np.ascontiguousarray(ground.morphology[:, *cut]))[None]
@@ -92,14 +91,15 @@ class TileSource:
                     ]
 
     def _tile(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        augmentation, size = self.config.training.augmentation, WINDOW + STEP * (self.config.nodes - 1)
+        augmentation, window = self.config.training.augmentation, self.config.window
+        size = window + STEP * (self.config.nodes - 1)
         ground = self.grounds[rng.integers(len(self.grounds))]
         season = ground.reflectance[int(rng.integers(len(ground.reflectance))) if len(ground.reflectance) > 1 else 0]
         top, left = self._corner(ground, rng, size)
         cut = (slice(top, top + size), slice(left, left + size))
         turn, flip = (int(rng.integers(4)), bool(rng.random() < 0.5)) if augmentation.flips else (0, False)  # noqa: PLR2004
         layers = [turned(x, turn, flip=flip) for x in (season[:, *cut], ground.morphology[:, *cut])]
-        nodes = _nodes(turned(ground.truth[None, *cut], turn, flip=flip)[0])
+        nodes = node_labels(turned(ground.truth[None, *cut], turn, flip=flip)[0], window)
         form = layers[1] * np.float32(rng.random() >= augmentation.morphology_dropout)
         return relit(layers[0], rng, augmentation), np.ascontiguousarray(form), nodes
 
@@ -119,7 +119,7 @@ class TileSource:
                     break
                 at -= len(pixels)
         corner = [
-            int(np.clip(at - HALF - STEP * rng.integers(self.config.nodes), 0, most - size))
+            int(np.clip(at - self.config.window // 2 - STEP * rng.integers(self.config.nodes), 0, most - size))
             for at, most in ((row, rows), (column, cols))
         ]
         if ground.phase is not None:
@@ -128,10 +128,10 @@ class TileSource:
         return corner[0], corner[1]
 
 
-def _nodes(truth: NDArray[np.uint8]) -> NDArray[np.int64]:
+def node_labels(truth: NDArray[np.uint8], window: int) -> NDArray[np.int64]:
     """Return the labels of the windows of a cut that starts where the first window does."""
-    rows, cols = (1 + (side - WINDOW) // STEP for side in truth.shape)
-    return truth[HALF::STEP, HALF::STEP][:rows, :cols].astype(np.int64) - 1
+    rows, cols = (1 + (side - window) // STEP for side in truth.shape)
+    return truth[window // 2 :: STEP, window // 2 :: STEP][:rows, :cols].astype(np.int64) - 1
 
 
 def procedural_source(config: RunConfig, data: ProceduralData) -> TileSource:
@@ -171,16 +171,17 @@ def _by_class(truth: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
 def city_source(config: RunConfig, data: CityData) -> TileSource:
     """Read the cities of a run and hold back a share of their square kilometres, drawn with the run's seed.
 
-    With 3 bands every season is a sample of its own; with 3 a season they are stacked, in the order of the year.
+    With 3 bands every season is a sample of its own; with 3 a season they are stacked, in the order of the year. Cells
+    are registered with the imagery, see models.data.cities.ground.registered.
     Raises BadCity or BadTraining naming the folder that does not fit.
     """
     for folder in data.folders:
         _refuse_missing(folder)
-    cities = [read_city(folder) for folder in data.folders]
+    cities = [registered(read_city(folder)) for folder in data.folders]
     for city in cities:
         _refuse_bands(city, config.bands)
-        _refuse_small(city, WINDOW + STEP * (config.nodes - 1))
-    names = CITY_BANDS if config.bands == len(CITY_BANDS) else _stacked_names(cities[0])
+        _refuse_small(city, config)
+    names = CITY_BANDS if config.bands == len(CITY_BANDS) else stacked_names(cities[0])
     rng = np.random.default_rng([config.training.seed, 5])
     held = [_held_kilometres(city, data.holdout, rng) for city in cities]
     pairs = list(zip(cities, held, strict=True))
@@ -188,8 +189,8 @@ def city_source(config: RunConfig, data: CityData) -> TileSource:
     count = sum(int((city.known & out).sum()) for city, out in pairs)
     return TileSource(
         config=config,
-        grounds=[city_ground(city, city.known & ~out, config.bands) for city, out in pairs],
-        held=[city_ground(city, city.known & out, config.bands) for city, out in pairs],
+        grounds=[city_ground(city, city.known & ~out, config) for city, out in pairs],
+        held=[city_ground(city, city.known & out, config) for city, out in pairs],
         statistics=_city_statistics(cities, config.bands),
         bands=names,
         reflectance="TOA",
@@ -198,19 +199,24 @@ def city_source(config: RunConfig, data: CityData) -> TileSource:
     )
 
 
-def city_ground(city: CityGround, known: NDArray[np.bool_], bands: int) -> Ground:
-    """Return a city as a ground whose centres are those of the `known` cells (row, column) of its lattice."""
+def city_ground(city: CityGround, known: NDArray[np.bool_], config: RunConfig) -> Ground:
+    """Return a city as a ground whose centres are those of the `known` cells (row, column) of its lattice.
+
+    Around it lies half a window, so that its outermost cells have whole ones.
+    """
+    bands, half = config.bands, config.window // 2
     stack = city.reflectance if bands == len(CITY_BANDS) else city.reflectance.reshape(1, bands, *city.valid.shape)
     truth = np.zeros(city.valid.shape, dtype=np.uint8)
     row, column = city.lattice
     whole = np.kron(np.where(known, city.truth, 0).astype(np.uint8), np.ones((CELL, CELL), dtype=np.uint8))
     part = truth[row : row + whole.shape[0], column : column + whole.shape[1]]
     part[:] = whole[: part.shape[0], : part.shape[1]]
-    edge = ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN))
+    edge = ((half, half), (half, half))
     truth = np.pad(truth, edge)
-    phase = ((row + _MARGIN - (WINDOW - CELL) // 2) % STEP, (column + _MARGIN - (WINDOW - CELL) // 2) % STEP)
+    # A window starts half of itself before the middle of a cell.
+    phase = ((row + CELL // 2) % STEP, (column + CELL // 2) % STEP)
     centres = np.zeros_like(truth)
-    middle = (slice((phase[0] + HALF) % STEP, None, STEP), slice((phase[1] + HALF) % STEP, None, STEP))
+    middle = (slice((phase[0] + half) % STEP, None, STEP), slice((phase[1] + half) % STEP, None, STEP))
     centres[middle] = truth[middle]
     return Ground(
         np.pad(stack, ((0, 0), (0, 0), *edge), mode="edge"),
@@ -224,6 +230,8 @@ def city_ground(city: CityGround, known: NDArray[np.bool_], bands: int) -> Groun
 def _held_kilometres(city: CityGround, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return which cells (row, column) lie in kilometres held back."""
     blocks = np.unique(city.kilometre[city.known])
+    if not share:
+        return np.zeros(city.kilometre.shape, dtype=np.bool_)
     count = round(share * len(blocks))
     if not 1 <= count < len(blocks):
         raise BadTraining(f"holdout {share:g} of {city.name}'s {len(blocks)} square kilometres leaves none on one side")
@@ -244,12 +252,14 @@ def _refuse_bands(city: CityGround, bands: int) -> None:
         raise BadTraining(f"model.bands is {bands}; {city.name} has {count} seasons: {each} (any) or {stacked} (all)")
 
 
-def _refuse_small(city: CityGround, side: int) -> None:
-    if min(city.valid.shape) + 2 * _MARGIN < side + STEP:
+def _refuse_small(city: CityGround, config: RunConfig) -> None:
+    side = config.window + STEP * (config.nodes - 1)
+    if min(city.valid.shape) + 2 * (config.window // 2) < side + STEP:
         raise BadTraining(f"{city.name} is smaller than a sample of {side} pixels; ask for fewer training.nodes")
 
 
-def _stacked_names(city: CityGround) -> tuple[str, ...]:
+def stacked_names(city: CityGround) -> tuple[str, ...]:
+    """Return the names of the bands of a city's seasons, stacked."""
     return tuple(f"{band} {season}" for season in city.seasons for band in CITY_BANDS)
 
 

@@ -146,7 +146,7 @@ def test_weights_to_start_from(whole: Path, tmp_path: Path):
     assert began["steps"] == 1
     mine, given = (load_weights(folder / "small.safetensors") for folder in (tmp_path / "a", whole))
     assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), given.parameters(), strict=True))
-    with pytest.raises(BadTraining, match="Magnet of 10 bands, not spectral-only"):
+    with pytest.raises(BadTraining, match="magnet of 10 bands, not spectral-only"):
         run(described(tmp_path / "b", model={"start": whole / "small.toml", "variant": "spectral-only"}), "x")
 
 

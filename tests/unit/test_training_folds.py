@@ -1,11 +1,18 @@
 """A network learns from some cells of a city and answers for others, each at its own place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from affine import Affine
 
 from models.data.cities.ground import CityGround
-from models.training.folds import train_fold
+from models.networks.variants import build
+from models.training.folds import fold_config, fold_source, train_fold
+from models.training.loop import normalise
+from models.training.losses import LossWeights, total_loss
+from models.training.nodes import NodeSource, samples_of
 
 SIDE = 24
 
@@ -46,3 +53,39 @@ def test_cells_never_seen_are_told_apart_where_they_lie(city: CityGround) -> Non
     assert np.allclose(found.sum(axis=1), 1, atol=1e-4)
     # Cells whose neighbours are of another class share their windows with them: nine in ten is what a shift breaks.
     assert np.mean(found.argmax(axis=1) + 1 == city.codes(cells[test])) > 0.9
+
+
+@pytest.mark.parametrize("variant", ["magnet", "concat", "spectral"])
+def test_windows_measured_once_give_the_gradients_of_their_pixels(city: CityGround, variant: str) -> None:
+    config = fold_config(variant, city, "cpu", 1, 1)
+    plain = {"flips": False, "gain": 0, "band_gain": 0, "offset": 0, "morphology_dropout": 0, "class_balance": 0}
+    training = config.training.model_copy(
+        update={"nodes": 6, "augmentation": config.training.augmentation.model_copy(update=plain)}
+    )
+    config = config.model_copy(update={"training": training})
+    form = np.random.default_rng(5).random(city.morphology.shape).astype(np.float32)
+    form[5] = form[5] > 0.2
+    built = replace(city, morphology=form)
+    tiles = fold_source(config, built, built.known)
+    torch.manual_seed(2)
+    network = build(config.model.variant, config.bands).eval()
+    normalise(network, tiles, 1)
+    nodes = samples_of(tiles, network, config)
+    assert isinstance(nodes, NodeSource)
+    whole = next(iter(replace(nodes, held=nodes.grounds).validation()))[0]
+    ground = tiles.grounds[0]
+    cut = tuple(slice(at, at + 90 + 10 * (n - 1)) for at, n in zip(ground.phase, whole.labels.shape[1:], strict=True))
+    rasters = [
+        torch.from_numpy(np.ascontiguousarray(x[:, *cut]))[None] for x in (ground.reflectance[0], ground.morphology)
+    ]
+    gradients = []
+    for output in (whole.seen_by(network, config.feedback), network.grid(*rasters, config.feedback)):
+        network.zero_grad()
+        total_loss(output, whole.labels, LossWeights(0, 0, 0, 0)).backward()
+        gradients.append((output.logits, [p.grad for p in network.parameters() if p.grad is not None]))
+    assert float((gradients[0][0] - gradients[1][0]).detach().abs().max()) < 1e-4
+    for one, other in zip(gradients[0][1], gradients[1][1], strict=True):
+        assert float((one - other).abs().max()) <= 1e-4 * max(1.0, float(other.abs().max()))
+    batch = next(nodes.batches(np.random.default_rng(0), 0))
+    assert batch.labels.shape == (config.training.batch, 6, 6)
+    assert batch.reflectance.shape[2:] == batch.morphology.shape[2:] == (14, 14)

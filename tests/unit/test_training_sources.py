@@ -42,7 +42,7 @@ def so2sat(tmp_path: Path) -> dict:
 def test_city_windows_are_those_of_the_cells(folder: Path):
     city = read_city(folder)
     assert city.lattice == LATTICE
-    ground = city_ground(city, city.known, 3)
+    ground = city_ground(city, city.known, configured({"kind": "city", "folders": [folder]}, folder))
     cell = city.cells[len(city.cells) // 2]
     expected = patches(city, cell[None])
     top, left = (at + 16 - 11 for at in np.array(LATTICE) + 10 * cell)
