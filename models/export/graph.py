@@ -10,13 +10,12 @@ from typing import Final
 
 import onnx
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.errors import WeightsUnavailable
 from models.networks.magnet import FORMS, Magnet
 from models.networks.variants import AnyNetwork
+from models.networks.weights import load_weights
 
 TILE: Final = 240
 OPSET: Final = 17
@@ -43,14 +42,11 @@ def _bytes(shares: Tensor) -> Tensor:
 
 
 def load_magnet(checkpoint: Path) -> Magnet:
-    """Read a float16 checkpoint into a network ready to map; raises WeightsUnavailable when it does not fit."""
-    try:
-        state = {name: value.float() for name, value in load_file(checkpoint).items()}
-        network = Magnet(state["mean"].shape[1])
-        network.load_state_dict(state)
-    except (OSError, RuntimeError, SafetensorError, KeyError, IndexError) as error:
-        raise WeightsUnavailable(f"{checkpoint.name} does not hold MAGNET weights; train or fetch it again") from error
-    return network.eval()
+    """Read weights as `load_weights` does; raises WeightsUnavailable also where they are another variant's."""
+    network = load_weights(checkpoint)
+    if not isinstance(network, Magnet):
+        raise WeightsUnavailable(f"{checkpoint.name} does not hold MAGNET weights; name those of the variant magnet")
+    return network
 
 
 def export_magnet(checkpoint: Path, out: Path, tile: int = TILE, *, temperature: float = 1.0) -> Path:

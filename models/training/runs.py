@@ -17,6 +17,7 @@ from models.evaluation.procedural import baseline_confusion, network_confusion
 from models.export.card import write_run_card
 from models.export.graph import export_network
 from models.networks.variants import AnyNetwork, build
+from models.networks.weights import load_weights, variant_of
 from models.training.config import (
     MOST_CITIES,
     MOST_TESTS,
@@ -34,7 +35,7 @@ from models.training.nodes import samples_of
 from models.training.so2sat import So2SatSource
 from models.training.sources import TrainingSource
 from models.training.tiles import TEST_SEEDS, city_source, procedural_source, training_cities
-from models.training.weights import load_weights, round_weights, save_weights, start_file, variant_of
+from models.training.weights import round_weights, save_weights, start_file
 
 CHECKPOINT: Final = "magnet.safetensors"
 REPORT: Final = "report.json"

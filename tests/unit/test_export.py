@@ -17,8 +17,10 @@ from models.data.procedural import generate  # noqa: E402
 from models.errors import WeightsUnavailable  # noqa: E402
 from models.evaluation.procedural import inner, map_city  # noqa: E402
 from models.export.graph import export_magnet, export_network, load_magnet  # noqa: E402
+from models.networks.variants import build  # noqa: E402
 from models.training.runs import TrainingConfig, train  # noqa: E402
 from models.training.tiles import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS  # noqa: E402
+from models.training.weights import save_weights  # noqa: E402
 from models.weights import BUNDLED_DIR  # noqa: E402
 
 BUNDLED = BUNDLED_DIR / "magnet.safetensors"
@@ -129,6 +131,9 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
         load_magnet(path)
     with pytest.raises(WeightsUnavailable):
         load_magnet(tmp_path / "missing.safetensors")
+    save_weights(build("spectral-only"), path, "none")
+    with pytest.raises(WeightsUnavailable, match="variant magnet"):
+        load_magnet(path)
 
 
 def test_training_twice_gives_the_same_weights(tmp_path: Path):

@@ -10,7 +10,8 @@ from models.data.procedural import generate  # noqa: E402 - after the check for 
 from models.networks.magnet import STEP, wanted_trust  # noqa: E402
 from models.networks.neighbourhood import WINDOW, Neighbourhood, cut, moments  # noqa: E402
 from models.networks.variants import VARIANTS, build  # noqa: E402
-from models.training.weights import load_weights, save_weights  # noqa: E402
+from models.networks.weights import load_weights  # noqa: E402
+from models.training.weights import save_weights  # noqa: E402
 
 NAMES = [name for name in VARIANTS if name.startswith("neighbourhood")]
 

@@ -17,6 +17,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from models.cards import card_of, read_card  # noqa: E402
 from models.errors import BadCard, WeightsUnavailable  # noqa: E402
+from models.networks.weights import load_weights  # noqa: E402
 from models.onnx_signature import read_signature  # noqa: E402
 from models.serving import check_contract  # noqa: E402
 from models.training import loop  # noqa: E402 - after the checks
@@ -25,7 +26,6 @@ from models.training.curves import draw_curves  # noqa: E402
 from models.training.demo import compared, demo_config  # noqa: E402
 from models.training.loop import schedule  # noqa: E402
 from models.training.runs import run, train_file  # noqa: E402
-from models.training.weights import load_weights  # noqa: E402
 from service.cli_models import app as cli  # noqa: E402
 from tests.unit.training_samples import write_city_folder, write_so2sat  # noqa: E402
 
