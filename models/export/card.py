@@ -1,13 +1,17 @@
-"""Write the model card of a network from the report of the run that trained it."""
+"""Write the model card of a network from the report of the run that trained it; tell in it what is measured later."""
 
 from __future__ import annotations
 
 import json
+import re
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from models.cards import Card, read_card
 from models.data.procedural import BANDS
+from models.errors import BadCard
 
 _CARD: Final = """\
 # {written}
@@ -39,7 +43,7 @@ scene = 10
 [serving]
 model = {id}
 precision = "f32"
-extras = {extras}
+{temperature}extras = {extras}
 
 [weights]
 file = {file}
@@ -49,6 +53,7 @@ bundled = true
 median = {median}
 iqr = {iqr}
 """
+_ROW: Final = "\n[[accuracy]]\n"
 _RECONSTRUCTION: Final = "This is a reconstruction of MAGNET from its description, not its authors' code or weights."
 _TITLES: Final = {
     "magnet": ("MAGNET, reconstructed", "Two branches, spectral and building form, fused by how far each is trusted."),
@@ -93,10 +98,11 @@ class LearntData(Protocol):
         ...
 
 
-def write_card(report: Path, card: Path) -> Card:
+def write_card(report: Path, card: Path, *, temperature: float, measured: Iterable[dict[str, Any]]) -> Card:
     """Write the bundled network's card, from the report of the demonstration run, and return it as read back.
 
-    Raises BadCard if it is not valid.
+    `temperature` is what its graph divides logits by; `measured` are rows beside the report's own, each of `data`,
+    `method` and `metrics`. Raises BadCard if the card is not valid.
     """
     told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     run = told["config"]
@@ -121,7 +127,9 @@ def write_card(report: Path, card: Path) -> Card:
         "Without buildings its morphological branch is switched off, and compact, open and high-rise classes blur.",
     ]
     ran = f"a training run of {told['seconds']} s on {run['threads']} CPU threads"
-    return _write(card, told, facts, limits, f"Written by `python -m models.export`, from the report of {ran}.")
+    told["accuracy"] = [*told["accuracy"], *measured]
+    written = f"Written by `python -m models.training.publish`, from the report of {ran}."
+    return _write(card, told, facts, limits, written, temperature=temperature)
 
 
 def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, command: str, morphology: bool) -> Card:
@@ -152,15 +160,53 @@ def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, comm
     return _write(card, report, facts, limits, f"Written at the end of {ran}.")
 
 
-def _write(card: Path, report: dict[str, Any], facts: dict[str, Any], limits: list[str], written: str) -> Card:
+def update_card(card: Path, temperature: float, rows: list[dict[str, Any]]) -> Card:
+    """Write a temperature and rows into a card there is, instead of its own and of its rows of the same metrics.
+
+    All else stays as it is, to the byte. Returns the card as read back; raises BadCard, and leaves the card alone,
+    where it is not valid or has no line `precision` for the temperature to follow.
+    """
+    read_card(card)
+    head, *there = card.read_text(encoding="utf-8").split(_ROW)
+    measured = {name for row in rows for name in row["metrics"]}
+    kept = [row for row in there if measured.isdisjoint(tomllib.loads(row).get("metrics", ()))]
+    head = re.sub(r"(?m)^temperature = .*\n", "", head)
+    head = re.sub(r"(?m)^precision = .*\n", lambda found: found[0] + _temperature(temperature), head)
+    scratch = card.with_name(f".{card.name}.new")
+    try:
+        scratch.write_text("".join([_ROW.join([head, *kept]), *map(_row, rows)]), encoding="utf-8")
+        written = read_card(scratch)
+        if written.serving.temperature != temperature:
+            raise BadCard(f"{card.name} has no line `precision` in [serving]; write one")
+        scratch.replace(card)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return written
+
+
+def _write(
+    card: Path,
+    report: dict[str, Any],
+    facts: dict[str, Any],
+    limits: list[str],
+    written: str,
+    *,
+    temperature: float = 1.0,
+) -> Card:
     values = facts | report["domain"] | {"file": f"{facts['id']}.onnx", "halo": facts["window"] // 2}
     text = _CARD.format(
         written=written,
+        temperature=_temperature(temperature),
         limits_told="".join(f"    {_toml(limit)},\n" for limit in limits),
         **{name: _toml(value) for name, value in values.items()},
     )
     card.write_text(text + "".join(_row(row) for row in report["accuracy"]), encoding="utf-8")
     return read_card(card)
+
+
+def _temperature(value: float) -> str:
+    """Return the line of a temperature; a card without one says 1."""
+    return "" if value == 1 else f"temperature = {value}\n"
 
 
 def _toml(value: Any) -> str:
@@ -170,4 +216,4 @@ def _toml(value: Any) -> str:
 
 def _row(row: dict[str, Any]) -> str:
     metrics = ", ".join(f"{name} = {value}" for name, value in row["metrics"].items())
-    return f"\n[[accuracy]]\ndata = {_toml(row['data'])}\nmethod = {_toml(row['method'])}\nmetrics = {{ {metrics} }}\n"
+    return f"{_ROW}data = {_toml(row['data'])}\nmethod = {_toml(row['method'])}\nmetrics = {{ {metrics} }}\n"
