@@ -55,6 +55,9 @@ iqr = {iqr}
 """
 _ROW: Final = "\n[[accuracy]]\n"
 _RECONSTRUCTION: Final = "This is a reconstruction of MAGNET from its description, not its authors' code or weights."
+_NOTHING_HELD: Final = (
+    "Its run held nothing back: accuracies are those of networks trained alike on part of the ground, on the rest."
+)
 _TITLES: Final = {
     "magnet": ("MAGNET, reconstructed", "Two branches, spectral and building form, fused by how far each is trusted."),
     "late-concatenation": ("Late concatenation", "Two branches, spectral and building form, side by side."),
@@ -151,7 +154,8 @@ def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, comm
         "extras": ["morphology_weight"] if morphology and variant.endswith("magnet") else [],
         "window": report["window"],
     }
-    limits = [_LIMITS[kind], "The accuracies are those of the rows below, on what the run held back."]
+    held = "The accuracies are those of the rows below, on what the run held back."
+    limits = [_LIMITS[kind], held if report["accuracy"] else _NOTHING_HELD]
     if variant.endswith("magnet"):
         limits.insert(0, _RECONSTRUCTION)
     if not morphology:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,7 +78,9 @@ def export_network(
     answers = ["probabilities", "morphology_weight"][: len(names)]
     # Model repositories link to the weights: a file that is there is replaced, never written into.
     scratch = target.with_name(f".{target.name}.new")
-    with torch.no_grad(), _tempered(network, temperature):
+    with torch.no_grad(), _tempered(network, temperature), warnings.catch_warnings():
+        # What the tracer holds for constants is constant here.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not told in its stubs
         torch.onnx.export(
             _Served(network).eval(), example, scratch, opset_version=OPSET, dynamo=False, do_constant_folding=True,
             input_names=names, output_names=answers,

@@ -26,9 +26,9 @@ _STRIP: Final = 48  # rows of cells mapped at once
 SETTINGS: Final[dict[str, Any]] = {
     "precision": "bf16", "batch": 4, "nodes": 40, "rate": 2e-3, "decay": 0.05, "warm_up": 20, "ema": 0.98,
     "augmentation": {
-        "gain": 0.0, "band_gain": 0.0, "offset": 0.0, "morphology_dropout": 0.1, "class_balance": 0.0,
+        "gain": 0.0, "band_gain": 0.0, "offset": 0.0, "morphology_dropout": 0.05, "class_balance": 0.0,
     },
-    "loss": {"branches": 0.3, "geography": 0.1, "trust": 0.1, "priors": 0.0, "feedback": 0.5},
+    "loss": {"branches": 0.3, "geography": 0.03, "trust": 0.03, "priors": 0.0, "feedback": 0.5},
 }  # fmt: skip
 _VARIANTS: Final[dict[Contender, str]] = {
     "spectral": "neighbourhood-spectral-only",

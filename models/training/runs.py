@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -131,9 +130,7 @@ def run(config: RunConfig, command: str) -> dict[str, Any]:
     save_weights(
         made.average, folder / f"{name}.safetensors", f"{name}, seed {config.training.seed}, {made.step} steps"
     )
-    with warnings.catch_warnings():  # what the tracer holds for constants is constant here
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not told in its stubs
-        export_network(made.average, folder / f"{name}.onnx", morphology=buildings)
+    export_network(made.average, folder / f"{name}.onnx", morphology=buildings)
     _write_json(folder / HISTORY, made.history)
     draw_curves(made.history, f"{name}: {NAMES[config.model.variant]}", folder / CURVES)
     _write_json(folder / REPORT, report)

@@ -1,6 +1,7 @@
 """A network learns from some cells of a city and answers for others, each at its own place."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from affine import Affine
 
 from models.data.cities.ground import CityGround
 from models.networks.variants import build
-from models.training.folds import fold_config, fold_source, train_fold
+from models.training import runs
+from models.training.config import check, read_config
+from models.training.folds import SETTINGS, fold_config, fold_source, train_fold
 from models.training.loop import normalise
 from models.training.losses import LossWeights, total_loss
 from models.training.nodes import NodeSource, samples_of
@@ -89,3 +92,11 @@ def test_windows_measured_once_give_the_gradients_of_their_pixels(city: CityGrou
     batch = next(nodes.batches(np.random.default_rng(0), 0))
     assert batch.labels.shape == (config.training.batch, 6, 6)
     assert batch.reflectance.shape[2:] == batch.morphology.shape[2:] == (14, 14)
+
+
+def test_the_bundled_card_was_trained_as_its_folds_were() -> None:
+    config = read_config(Path(runs.__file__).with_name("magnet-rgb.toml"))
+    told = check({"data": {"kind": "city", "folders": ["."]}, "training": SETTINGS, "output": {"folder": "."}}, "folds")
+    for name in SETTINGS:
+        assert getattr(config.training, name) == getattr(told.training, name), name
+    assert (config.model.variant, config.bands, config.data.holdout) == ("neighbourhood-magnet", 12, 0)

@@ -21,6 +21,7 @@ _METRICS: Final = {
     "OA_u_strict": "Urban, strict",
     "OA_bu": "Built against natural", "OA_w": "Weighted by likeness", "macro_F1": "Macro F1", "F1": "Macro F1",
     "mIoU": "Mean IoU", "ECE": "Calibration error", "NLL": "Negative log likelihood",
+    "argmax_agreement": "Same class in bfloat16",
 }  # fmt: skip
 
 
@@ -84,4 +85,5 @@ def _km2(value: float) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    places = 3 if value < 0.9995 else 4  # noqa: PLR2004 - what three places would round up to a whole
+    return f"{value:.{places}f}".rstrip("0").rstrip(".")
