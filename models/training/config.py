@@ -71,7 +71,8 @@ class So2SatData(_Section):
     """So2Sat LCZ42: the HDF5 files to learn from and to validate on (at most `validation_patches`, evenly spread).
 
     `morphology` and `validation_morphology` may name HDF5 files with a data set `morphology` (N, 32, 32, 6), made
-    beside each patch; without them the runs know no buildings.
+    beside each patch; without them the runs know no buildings. With `verify` every patch is read once before a run
+    begins (not again when it is resumed): one that holds NaN is named then, not hours later.
     """
 
     kind: Literal["so2sat"]
@@ -80,6 +81,7 @@ class So2SatData(_Section):
     morphology: Path | None = None
     validation_morphology: Path | None = None
     validation_patches: _Positive = 24_119
+    verify: bool = True
 
 
 class ModelSection(_Section):

@@ -22,7 +22,7 @@ from models.data.so2sat.dataset import (
     open_hdf5,
     reading_hdf5,
 )
-from models.data.so2sat.stream import stream
+from models.data.so2sat.stream import stream, verify
 from models.training.config import RunConfig, So2SatData
 from models.training.sources import BandStatistics, Batch, relit, turned
 
@@ -49,6 +49,9 @@ class So2SatSource:
             self.patches = len(file)
             self.weights = _weights(file.codes(), config.class_balance)
             self.statistics = _statistics(file)
+        if data.verify and not config.training.resume:
+            _verify(data.validation, data.validation_morphology)
+            _verify(data.training, data.morphology)
         form = "" if data.morphology else " without buildings"
         self.told = f"{self.patches} patches of {data.training.name}{form}: {CITATION}."
         self.held_back = f"{self.held} patches of {data.validation.name}"
@@ -105,6 +108,15 @@ class So2SatSource:
             form[k] = turned(form[k], turn, flip=flip)
         labels = codes[rows].astype(np.int64).reshape(-1, 1, 1) - 1
         return Batch(torch.from_numpy(seen), torch.from_numpy(form), torch.from_numpy(labels))
+
+
+def _verify(path: Path, morphology: Path | None) -> None:
+    """Read a part and its morphology once; raises BadDataset naming the first patch that is not finite."""
+    with So2SatFile(path) as file, _forms(morphology, len(file)) as forms:
+        verify(file, ("s2",))
+        if forms is not None:
+            for start in range(0, len(file), _LOOK):
+                _read_forms(forms, np.arange(start, min(start + _LOOK, len(file))))
 
 
 @contextmanager

@@ -199,3 +199,19 @@ def test_so2sat_balance_inside_batches(tmp_path: Path):
     config = configured(data, tmp_path, batch=100, augmentation=PLAIN | {"class_balance": 1.0})
     labels = next(open_source(config).batches(np.random.default_rng(0), 0)).labels
     assert 0.35 < float((labels == 5).float().mean()) < 0.65
+
+
+def test_a_patch_that_is_not_finite_is_named_before_any_work(so2sat: dict, tmp_path: Path):
+    forms = write_forms(tmp_path / "forms.h5")
+    with h5py.File(forms, "a") as file:
+        file["morphology"][31, 4, 5, 2] = np.nan
+    with pytest.raises(BadDataset, match=r"morphology in forms\.h5"):
+        open_source(configured(so2sat | {"morphology": forms}, tmp_path))
+    for told, run in (({"verify": False}, {}), ({}, {"resume": True})):
+        source = open_source(configured(so2sat | {"morphology": forms} | told, tmp_path, batch=40, **run))
+        with pytest.raises(BadDataset, match="morphology in forms"):
+            next(source.batches(np.random.default_rng(0), 0))
+    with h5py.File(so2sat["training"], "a") as file:
+        file["sen2"][23, 0, 0, 7] = np.inf
+    with pytest.raises(BadDataset, match=r"patch 23 of sen2 in training\.h5"):
+        open_source(configured(so2sat, tmp_path))

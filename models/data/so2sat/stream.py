@@ -8,7 +8,7 @@ land in different batches, at the speed of reading in file order.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, cast
@@ -83,9 +83,9 @@ def stream(
                 yield Batch(finish(filled[k : k + batch]), codes[part], part)
 
 
-def verify(file: So2SatFile) -> None:
+def verify(file: So2SatFile, sensors: Iterable[Sensor] = ("s1", "s2")) -> None:
     """Read everything once, a few patches at a time; raises BadDataset at the first label or value that is not good."""
-    for sensor in BANDS:
+    for sensor in sensors:
         for _ in stream(file, sensor, normalised=False):
             pass
 
