@@ -64,17 +64,20 @@ class TritonModels:
         A server that has just started loads its models one by one: a model that is missing is asked for again for
         some seconds.
         """
-        for attempt in range(_LOOKS):
-            try:
-                with self._connections.borrow() as connection:
-                    connection.client.get_model_metadata(card.serving.model, client_timeout=2.0)
-            except InferenceServerException as error:
-                if _ABSENT in str(error) and attempt < _LOOKS - 1:
-                    time.sleep(_BETWEEN_LOOKS)
-                    continue
-                if _ABSENT in str(error):
-                    raise _absent(card) from error
-            return
+        for left in reversed(range(_LOOKS)):
+            if not self._lacks(card.serving.model):
+                return
+            time.sleep(_BETWEEN_LOOKS if left else 0)
+        raise _absent(card)
+
+    def _lacks(self, model: str) -> bool:
+        """Whether the server answers that it has no such model; no answer at all says nothing of it."""
+        try:
+            with self._connections.borrow() as connection:
+                connection.client.get_model_metadata(model, client_timeout=2.0)
+        except InferenceServerException as error:
+            return _ABSENT in str(error)
+        return False
 
     def ready(self, model: str) -> bool:
         """Return whether the server answers and says the model is ready."""
