@@ -32,22 +32,24 @@ def publish(run: Path, table: dict[str, Any], city: CityGround, weights: Path, c
     """Write a run's graph and weights into the folder `weights`, and its card with rows of the `table` into `cards`.
 
     `run` is the folder `cityzones models train` wrote, `table` what `benchmarks.accuracy` printed of networks trained
-    alike on folds of `city`: the rows of the card are its own, the temperature is that fitted on the cells no network
-    had learnt, and how often bfloat16 gives the same class is counted on the city. Raises BadTraining,
-    WeightsUnavailable or BadCard before anything is written.
+    alike on folds of `city`: the rows of the card are its own. The temperature is that fitted on the cells no network
+    had learnt if it lowers their calibration error, and how often bfloat16 gives the same class is counted on the
+    city. Raises BadTraining, WeightsUnavailable or BadCard before anything is written.
     """
     config = _config(run)
     name, key = config.output.card, "d" if config.feedback else "e"
     measured = table["calibration"][key]
     network = load_weights(run / f"{name}.safetensors")
-    rows = [*_rows(table), *_calibration(table["data"], measured)]
+    helps = measured["ECE_tempered"] < measured["ECE"]
+    temperature = measured["temperature"] if helps else 1.0
+    rows = [*_rows(table), *_calibration(table["data"], measured, helps=helps)]
     agreement = {"argmax_agreement": _agreement(network, city, config)}
     rows.append({"data": f"{city.name}, all known cells", "method": "bfloat16 against float32", "metrics": agreement})
-    export_network(network, weights / f"{name}.onnx", temperature=measured["temperature"])
+    export_network(network, weights / f"{name}.onnx", temperature=temperature)
     shutil.copyfile(run / f"{name}.safetensors", weights / f"{name}.safetensors")
     card = cards / f"{name}.toml"
     shutil.copyfile(run / f"{name}.toml", card)
-    update_card(card, measured["temperature"], rows)
+    update_card(card, temperature, rows)
 
 
 def _config(run: Path) -> RunConfig:
@@ -74,12 +76,10 @@ def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _calibration(data: str, measured: dict[str, float]) -> list[dict[str, Any]]:
-    fitted = f"temperature {measured['temperature']} as fitted on the other half of the square kilometres"
-    return [
-        {"data": data, "method": fitted, "metrics": {"ECE": measured["ECE_tempered"]}},
-        {"data": data, "method": "as trained (temperature 1)", "metrics": {"ECE": measured["ECE"]}},
-    ]
+def _calibration(data: str, measured: dict[str, float], *, helps: bool) -> list[dict[str, Any]]:
+    plain = {"data": data, "method": "as trained (temperature 1)", "metrics": {"ECE": measured["ECE"]}}
+    fitted = f"temperature {measured['temperature']}, fitted on the other half of the square kilometres"
+    return [{"data": data, "method": fitted, "metrics": {"ECE": measured["ECE_tempered"]}}, plain] if helps else [plain]
 
 
 def _agreement(network: Any, city: CityGround, config: RunConfig) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.classes import LOCAL_CLIMATE_ZONES
 from models.data.cities.ground import BANDS as CITY_BANDS
 from models.data.cities.ground import CELL, CityGround, read_city, registered
 from models.data.procedural import BANDS, City, generate
@@ -23,6 +24,7 @@ TRAIN_SEEDS: Final = range(1001, 1033)
 VALIDATION_SEEDS: Final = range(501, 503)
 TEST_SEEDS: Final = range(1, 9)
 
+_FEW: Final = 100  # cells: a class with less is not learnt well
 _STRIP: Final = 24  # nodes of a strip of ground held back
 _MOST_PIXELS: Final = 2_000_000  # are plenty for statistics of bands
 
@@ -186,6 +188,9 @@ def city_source(config: RunConfig, data: CityData) -> TileSource:
     held = [_held_kilometres(city, data.holdout, rng) for city in cities]
     pairs = list(zip(cities, held, strict=True))
     told = ", ".join(f"{city.name} ({int((city.known & ~out).sum())} cells)" for city, out in pairs)
+    told = (
+        f"Sentinel-2 ({', '.join(cities[0].seasons)}) and OpenStreetMap buildings of {told}, 100 m cells{_rare(pairs)}."
+    )
     count = sum(int((city.known & out).sum()) for city, out in pairs)
     return TileSource(
         config=config,
@@ -194,9 +199,16 @@ def city_source(config: RunConfig, data: CityData) -> TileSource:
         statistics=_city_statistics(cities, config.bands),
         bands=names,
         reflectance="TOA",
-        told=f"Sentinel-2 ({', '.join(cities[0].seasons)}) and OpenStreetMap buildings of {told}, 100 m cells.",
+        told=told,
         held_back=f"{count} cells of square kilometres held back, chosen by seed {config.training.seed}",
     )
+
+
+def _rare(pairs: list[tuple[CityGround, NDArray[np.bool_]]]) -> str:
+    """Tell which classes have too few cells to be learnt well."""
+    counts = np.bincount(np.concatenate([city.truth[city.known & ~out] for city, out in pairs]), minlength=18)
+    rare = [told.label for told in LOCAL_CLIMATE_ZONES if counts[told.code] < _FEW]
+    return f"; fewer than {_FEW} cells, or none, of LCZ {', '.join(rare)}" if rare else ""
 
 
 def city_ground(city: CityGround, known: NDArray[np.bool_], config: RunConfig) -> Ground:

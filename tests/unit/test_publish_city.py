@@ -84,6 +84,15 @@ def test_a_run_is_published_with_what_its_folds_measured(folder: Path, made: Pat
     assert float(np.abs(answer[0, :, 0, 0] - expected).max()) <= 1
 
 
+def test_a_temperature_that_does_not_help_is_not_served(folder: Path, made: Path, tmp_path: Path):
+    told = table(folder)
+    told["calibration"]["d"]["ECE_tempered"] = 0.06
+    publish(made, told, read_city(folder), tmp_path, tmp_path)
+    card = read_card(tmp_path / "probe-rgb.toml")
+    assert card.serving.temperature == 1
+    assert [score.metrics["ECE"] for score in card.accuracy if "ECE" in score.metrics] == [0.05]
+
+
 def test_what_is_no_run_on_a_city_is_refused(folder: Path, made: Path, tmp_path: Path):
     with pytest.raises(BadTraining, match="holds no report"):
         publish(tmp_path, table(folder), read_city(folder), tmp_path, tmp_path)
