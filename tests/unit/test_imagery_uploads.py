@@ -12,7 +12,7 @@ from rasterio.transform import from_origin
 
 from jobs.area import Area, parse_area, project
 from jobs.errors import BadImage, NoImagery, WrongBands
-from models.cards import Domain
+from models.cards import Domain, card_of
 from tests.unit.imagery_samples import BANDS, CARD, LEFT, TOP, Desk, city, codes, write
 from worker.imagery.bands import canonical, in_filename, in_text
 
@@ -222,6 +222,15 @@ def test_three_bands_for_a_ten_band_model(desk: Desk) -> None:
 def test_order_of_ten_unnamed_bands_is_assumed_and_told(desk: Desk) -> None:
     plan = desk.plan(write(desk.folder / "a.tif", city(30, 30)))
     assert "band-order-assumed" in codes(plan)
+
+
+def test_stacked_seasons_are_found_by_their_names(desk: Desk) -> None:
+    card = card_of("magnet-rgb")
+    data, names = city(30, 30, bands=12), card.input.bands[::-1]
+    plan = desk.plan(write(desk.folder / "a.tif", data, names=names), card=card)
+    assert "band-order-assumed" not in codes(plan)
+    image = desk.open(plan, card).read(0, 0, 30, 30)
+    np.testing.assert_array_equal(image.reflectance, (data[::-1] * 0.0001).astype(np.float32))
 
 
 def test_thirteen_bands_need_names(desk: Desk) -> None:

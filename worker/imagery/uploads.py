@@ -144,7 +144,7 @@ def _names(
     count = alpha.index(True) if True in alpha else facts["count"]
     if imagery.bands is not None:
         return _told(imagery.bands, count, index, files, record), False
-    described = tuple(naming.in_text(d) or d if d else None for d in facts["bands"][:count])
+    described = tuple(_described(d, card) if d else None for d in facts["bands"][:count])
     if any(naming.find(band, described) is not None for band in card.input.bands):
         return described, False
     if count == 1:
@@ -152,6 +152,12 @@ def _names(
     if count == len(card.input.bands):
         return tuple(card.input.bands), True
     return (None,) * count, False
+
+
+def _described(text: str, card: Card) -> str:
+    """Return the band a description names: one of the card as it is ("B04 spring"), or the usual name it contains."""
+    own = next((band for band in card.input.bands if naming.same(band, text)), None)
+    return own or naming.in_text(text) or text
 
 
 def _lone(card: Card) -> str | None:
