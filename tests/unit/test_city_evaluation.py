@@ -158,4 +158,7 @@ def test_the_benchmark_ends_in_json(city: CityGround, tmp_path: Path) -> None:
     assert [(row["key"], row["smoothed"]) for row in report["rows"]] == [
         ("a", False), ("a", True), ("a2", False), ("a2", True),
     ]  # fmt: skip
-    assert all(row["overall_accuracy"] > 0.9 for row in report["rows"])
+    # The classes of this city lie on their blocks: registering them moves the windows off.
+    given, moved = ([row["overall_accuracy"] for row in report["rows"] if row["key"] == key] for key in ("a", "a2"))
+    assert min(given) > 0.9
+    assert 0.5 < max(moved) < min(given)
