@@ -101,7 +101,13 @@ def test_map_points_at_what_the_service_refuses(served: Served, tmp_path: Path) 
 def test_interrupting_map_dismisses_the_job(served: Served, store: JobStore, aoi: Path, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("cityzones")), "map", str(aoi), "--datetime", "2025-06-01/2025-08-31"]
     command += ["--out", str(tmp_path), "--url", served.url]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    # Where tests run in the background of a shell the signal is ignored, and a child would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stderr
         job = process.stderr.readline().split()[0]
         time.sleep(1.5)
