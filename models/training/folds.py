@@ -89,7 +89,7 @@ def map_cells(network: AnyNetwork, city: CityGround, config: RunConfig) -> NDArr
 
 
 def fold_config(variant: Contender, city: CityGround, device: str, seed: int, epochs: float) -> RunConfig:
-    """Return the run of a fold: flips and hidden buildings only, as changes of light cost accuracy within a city.
+    """Return the run of a fold: flips and hidden buildings only, so that windows are measured once.
 
     A tile of 40 x 40 windows, or the city's side, shares its neighbourhoods; an epoch draws about as many windows as
     there are cells.

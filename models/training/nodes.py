@@ -1,7 +1,7 @@
 """Training over windows measured once: a city's moments do not change as tiles are turned, so they are taken first.
 
-It takes a fifth of the time of measuring the pixels of every tile again, and gives the same gradients (a test). Only
-changes of light, which act on pixels, forbid it: see RunConfig.on_nodes.
+That saves measuring the pixels of every tile again, and gives the same gradients (a test). Only changes of light, which
+act on pixels, forbid it: see RunConfig.on_nodes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from models.networks.magnet import STEP, Geography, Output
 from models.networks.neighbourhood import REACH, Description, Neighbourhood
 from models.networks.variants import AnyNetwork
 from models.training.config import RunConfig
-from models.training.sources import Batch, SampleSource, TrainingSource
+from models.training.sources import Batch, SampleSource, TrainingSource, turned
 from models.training.tiles import Ground, TileSource, node_labels
 
 _BORDER: Final = sum(REACH)  # windows a node sees to each side
@@ -124,12 +124,7 @@ class NodeSource:
         labels = ground.labels[top : top + nodes, left : left + nodes]
         layers = (ground.spectral[look][:, *wide], form[look][:, *wide], labels)
         turn, flip = (int(rng.integers(4)), bool(rng.integers(2))) if augmentation.flips else (0, False)
-        return tuple(_turned(x, turn, flip=flip) for x in layers)
-
-
-def _turned(x: NDArray[Any], turn: int, *, flip: bool) -> NDArray[Any]:
-    around = np.rot90(x, turn, axes=(-2, -1))
-    return np.ascontiguousarray(around[..., ::-1] if flip else around)
+        return tuple(turned(x, turn, flip=flip) for x in layers)
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ def publish(run: Path, table: dict[str, Any], city: CityGround, weights: Path, c
     `run` is the folder `cityzones models train` wrote, `table` what `benchmarks.accuracy` printed of networks trained
     alike on folds of `city`: the rows of the card are its own. The temperature is that fitted on the cells no network
     had learnt if it lowers their calibration error, and how often bfloat16 gives the same class is counted on the
-    city. Raises BadTraining, WeightsUnavailable or BadCard before anything is written.
+    city. Raises BadTraining or WeightsUnavailable before anything is written, KeyError for another table.
     """
     config = _config(run)
     name, key = config.output.card, "d" if config.feedback else "e"
@@ -104,6 +104,8 @@ def main() -> None:
     try:
         table = json.loads(given.table.read_text(encoding="utf-8").strip().splitlines()[-1])
         publish(given.run, table, read_city(given.city), given.weights, given.cards)
+    except KeyError as error:
+        sys.exit(f"{given.table} is not the table of this run: it has no {error}; make it with benchmarks.accuracy")
     except (CityzonesError, OSError, ValueError, IndexError) as error:
         sys.exit(getattr(error, "detail", str(error)))
 

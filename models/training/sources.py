@@ -112,6 +112,6 @@ def relit(
 
 
 def turned(x: NDArray[Any], turn: int, *, flip: bool) -> NDArray[Any]:
-    """Return a raster (layer, y, x) turned by quarters and perhaps mirrored."""
-    around = np.rot90(x, turn, axes=(1, 2))
-    return np.ascontiguousarray(around[:, :, ::-1] if flip else around)
+    """Return a raster (..., y, x) turned by quarters and perhaps mirrored."""
+    around = np.rot90(x, turn, axes=(-2, -1))
+    return np.ascontiguousarray(around[..., ::-1] if flip else around)
