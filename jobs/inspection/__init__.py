@@ -7,10 +7,10 @@ from pathlib import Path
 from jobs.inspection.facts import Inspection
 from jobs.inspection.raster import inspect_raster, safe_raster
 from jobs.inspection.signature import RASTERS, recognise
-from jobs.inspection.vector import inspect_vector, read_vector
+from jobs.inspection.vector import inspect_vector, read_chunks, read_vector
 from jobs.settings import Settings
 
-__all__ = ["Inspection", "inspect_file", "read_vector", "safe_raster"]
+__all__ = ["Inspection", "inspect_file", "read_chunks", "read_vector", "safe_raster"]
 
 
 def inspect_file(path: Path, filename: str, settings: Settings) -> Inspection:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import geopandas
+import pandas as pd
 import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
@@ -17,7 +18,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from jobs.errors import BadVector, MissingCrs, UploadTooLarge
-from jobs.inspection.layer import LONLAT, check_columns, check_count, layer_facts
+from jobs.inspection.layer import INSPECTED_AT_ONCE, LONLAT, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
 
 # A JSON text takes about ten times its size in memory while it is read.
@@ -35,22 +36,31 @@ def inspect_geojson(path: Path, name: str, settings: Settings) -> dict[str, Any]
     features = _features(document, name)
     check_count(len(features), name, settings)
     crs = _crs(document, name)
-    geometries = [_geometry(f, i, name) for i, f in enumerate(features)]
-    facts = layer_facts("GeoJSON", geometries, crs, _fields(features), name)
+    steps = range(0, len(features), INSPECTED_AT_ONCE)
+    chunks = (_geometries(features, at, INSPECTED_AT_ONCE, name) for at in steps)
+    facts = layer_facts("GeoJSON", chunks, crs, _fields(features), name)
     return facts | {"layers": [{"name": None, "features": len(features)}]}
 
 
-def read_geojson(path: Path, columns: list[str] | None) -> geopandas.GeoDataFrame:
-    """Read a GeoJSON file as a GeoDataFrame; attributes a feature lacks are missing values."""
+def geojson_chunks(
+    path: Path, columns: Sequence[str] | None, optional: Sequence[str], size: int
+) -> Iterator[geopandas.GeoDataFrame]:
+    """Yield a GeoJSON file in frames of at most `size` rows; attributes a feature lacks are missing values."""
     name = "the file"
     document = _load(path, name)
     features = _features(document, name)
-    fields = _fields(features)
-    check_columns(columns, fields)
-    kept = fields if columns is None else columns
-    geometries = [_geometry(f, i, name) for i, f in enumerate(features)]
-    table = {c: [_value((f.get("properties") or {}).get(c)) for f in features] for c in kept if c != "geometry"}
-    return geopandas.GeoDataFrame(table, geometry=geometries, crs=_crs(document, name))
+    crs = _crs(document, name)
+    kept = kept_columns(columns, optional, _fields(features))
+    for start in range(0, max(1, len(features)), size):
+        some = features[start : start + size]
+        table = {c: [_value((f.get("properties") or {}).get(c)) for f in some] for c in kept if c != "geometry"}
+        rows = pd.RangeIndex(start, start + len(some))
+        shapes = _geometries(features, start, size, name)
+        yield geopandas.GeoDataFrame(table, index=rows, geometry=shapes, crs=crs)
+
+
+def _geometries(features: Sequence[Mapping[str, Any]], start: int, size: int, name: str) -> list[BaseGeometry | None]:
+    return [_geometry(f, start + k, name) for k, f in enumerate(features[start : start + size])]
 
 
 def _value(value: Any) -> Any:

@@ -6,25 +6,33 @@ import contextlib
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import geopandas
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyogrio
+import pyogrio.raw
+import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from jobs.errors import BadVector, MissingCrs
-from jobs.inspection.layer import check_columns, check_count, layer_facts
+from jobs.inspection.layer import INSPECTED_AT_ONCE, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
 
 # No journal is written beside the upload, and only registered tables are looked at.
 _READ_ONLY: Final = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}
 # pyogrio tells every small departure from the standard; a filter of the process, since per call is not thread-safe.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
+warnings.filterwarnings("ignore", category=RuntimeWarning, message="File .* has GPKG application_id")
+# Bytes of geometry GDAL gathers at most before it hands features over, however many were asked for at once.
+pyogrio.set_gdal_config_options({"OGR_ARROW_MEM_LIMIT": str(96 * 1024**2)})
 _SECONDS: Final = 20.0
 _STEPS: Final = 10_000
 _MAX_LAYERS: Final = 100
@@ -47,6 +55,8 @@ _GDAL: Final = (
     OSError,
     CRSError,
     RuntimeError,
+    pa.ArrowException,
+    shapely.errors.ShapelyError,
 )
 
 
@@ -65,24 +75,24 @@ def inspect_geopackage(path: Path, name: str, settings: Settings) -> dict[str, A
     first = layers[0]
     if first.srs in {-1, 0}:
         raise MissingCrs(f"{name}: layer {first.name!r} has no coordinate reference system: set it and send it again")
-    frame = _read(path, first.name, None, name)
-    facts = layer_facts("GPKG", frame.geometry.array, _crs_of(frame, name), [c for c in frame if c != "geometry"], name)
+    told = _info(path, first.name, name)
+    chunks = (frame.geometry.array for frame in _chunks(path, first.name, [], INSPECTED_AT_ONCE, name))
+    facts = layer_facts("GPKG", chunks, _crs_of(told, name), [str(f) for f in told["fields"]], name)
     return facts | {"layers": [{"name": v.name, "features": v.features} for v in layers]}
 
 
-def read_geopackage(path: Path, columns: list[str] | None, layer: str | None) -> geopandas.GeoDataFrame:
-    """Read one layer; without `layer` the file must hold exactly one."""
+def geopackage_chunks(
+    path: Path, columns: Sequence[str] | None, optional: Sequence[str], layer: str | None, size: int
+) -> Iterator[geopandas.GeoDataFrame]:
+    """Yield one layer in frames of at most `size` rows; without `layer` the file must hold exactly one."""
     layers = [v.name for v in _layers(path, "the file")]
     if layer is None and len(layers) > 1:
         raise BadVector(f"the GeoPackage holds {len(layers)} layers ({', '.join(layers[:10])}): name one as layer")
     if layer is not None and layer not in layers:
         raise BadVector(f"the GeoPackage has no layer {layer!r}; its layers: {', '.join(layers[:10])}")
     chosen = layer or layers[0]
-    if columns is not None:
-        check_columns(columns, _fields(path, chosen))
-    frame = _read(path, chosen, columns, "the file")
-    _crs_of(frame, "the file")
-    return frame
+    kept = kept_columns(columns, optional, [str(f) for f in _info(path, chosen, "the file")["fields"]])
+    return _chunks(path, chosen, kept, size, "the file")
 
 
 def _layers(path: Path, name: str) -> list[_Layer]:
@@ -126,27 +136,58 @@ def _count(database: sqlite3.Connection, table: str) -> int:
     return int(database.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 - a quoted identifier
 
 
-def _fields(path: Path, layer: str) -> list[str]:
+def _info(path: Path, layer: str, name: str) -> dict[str, Any]:
     try:
-        return [str(f) for f in pyogrio.read_info(path.absolute(), layer=layer, **_READ_ONLY)["fields"]]
+        info: dict[str, Any] = pyogrio.read_info(path.absolute(), layer=layer, **_READ_ONLY)
     except _GDAL as error:
-        raise BadVector("the GeoPackage is damaged: export it again") from error
+        raise BadVector(f"{name} is damaged: export it again") from error
+    if info["driver"] != "GPKG":
+        raise BadVector(f"{name} is not a GeoPackage inside: export it again")
+    if info["geometry_type"] is None:
+        raise BadVector(f"{name}: layer {layer!r} has no geometry")
+    return info
 
 
-def _read(path: Path, layer: str, columns: list[str] | None, name: str) -> geopandas.GeoDataFrame:
+def _chunks(path: Path, layer: str, columns: Sequence[str], size: int, name: str) -> Iterator[geopandas.GeoDataFrame]:
+    """Yield the features in the order of their numbers; one row group at a time is held."""
+    crs = _crs_of(_info(path, layer, name), name)
+    batches = pyogrio.open_arrow(
+        path.absolute(), layer=layer, columns=list(columns), batch_size=size, return_fids=True, use_pyarrow=True,
+        **_READ_ONLY,
+    )  # fmt: skip
+    start = 0
     try:
-        info = pyogrio.read_info(path.absolute(), layer=layer, **_READ_ONLY)
-        if info["driver"] != "GPKG":
-            raise BadVector(f"{name} is not a GeoPackage inside: export it again")
-        frame = pyogrio.read_dataframe(path.absolute(), layer=layer, columns=columns, **_READ_ONLY)
+        with batches as (told, reader):
+            drawn, number = told["geometry_name"] or "wkb_geometry", reader.schema.names[0]
+            for batch in reader:
+                shapes = _shapes(path, layer, batch.column(drawn), batch.column(number))
+                table = batch.drop_columns([drawn, number]).to_pandas(ignore_metadata=True)
+                table.index = pd.RangeIndex(start, start + len(table))
+                start += len(table)
+                yield geopandas.GeoDataFrame(table[list(columns)], geometry=shapes, crs=crs)
+            if not start:
+                yield geopandas.GeoDataFrame({c: [] for c in columns}, geometry=[], crs=crs)
     except _GDAL as error:
         raise BadVector(f"{name}: layer {layer!r} cannot be read; it is damaged, export it again") from error
-    if not isinstance(frame, geopandas.GeoDataFrame):
-        raise BadVector(f"{name}: layer {layer!r} has no geometry")
-    return frame
 
 
-def _crs_of(frame: geopandas.GeoDataFrame, name: str) -> CRS:
-    if frame.crs is None or CRS.from_user_input(frame.crs).type_name == "Engineering CRS":
+def _shapes(path: Path, layer: str, drawn: pa.Array, numbers: pa.Array) -> Any:
+    """Return geometries; those that cannot be read are missing, arcs are read as short straight lines."""
+    try:
+        return shapely.from_wkb(drawn.to_numpy(zero_copy_only=False), on_invalid="ignore")
+    except NotImplementedError:  # arcs, which GEOS does not know
+        fids = numbers.to_numpy()
+        found = pyogrio.raw.read(path.absolute(), layer=layer, columns=[], fids=fids, return_fids=True, **_READ_ONLY)
+        shapes = np.full(len(fids), None, dtype=object)
+        shapes[np.searchsorted(fids, found[1])] = shapely.from_wkb(found[2], on_invalid="ignore")
+        return shapes
+
+
+def _crs_of(info: Mapping[str, Any], name: str) -> CRS:
+    try:
+        crs = None if info["crs"] is None else CRS.from_user_input(info["crs"])
+    except CRSError as error:
+        raise MissingCrs(f"{name} has a coordinate reference system that cannot be read: set it again") from error
+    if crs is None or crs.type_name == "Engineering CRS":
         raise MissingCrs(f"{name} does not say which coordinate reference system it is in: set it and send it again")
-    return CRS.from_user_input(frame.crs)
+    return crs

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import geopandas
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
@@ -14,12 +16,13 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from jobs.errors import BadVector, MissingCrs, UnsupportedFormat, UploadTooLarge
-from jobs.inspection.layer import LONLAT, check_columns, check_count, layer_facts
+from jobs.inspection.layer import INSPECTED_AT_ONCE, LONLAT, check_count, kept_columns, layer_facts
 from jobs.inspection.signature import ACCEPTED
 from jobs.settings import Settings
 
 _MAX_UNPACKED: Final = 4 * 1024**3
 _THRIFT_LIMIT: Final = 64 * 1024**2
+_ARCS: Final = "the GeoParquet file holds arcs, which the format does not know: export straight edges"
 _EXPECTED: Final = (
     pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError,
     MemoryError, shapely.errors.ShapelyError,
@@ -33,34 +36,54 @@ def inspect_geoparquet(path: Path, name: str, settings: Settings) -> dict[str, A
             check_count(file.metadata.num_rows, name, settings)
             _check_unpacked(file, name)
             column, crs = _geometry_column(file, name)
-            geometries = shapely.from_wkb(file.read(columns=[column]).column(0).to_numpy(zero_copy_only=False))
             fields = [f for f in file.schema_arrow.names if f != column]
+            chunks = (frame.geometry.array for frame in _chunks(file, column, [], crs, INSPECTED_AT_ONCE))
+            facts = layer_facts("Parquet", chunks, crs, fields, name)
+    except NotImplementedError as error:
+        raise BadVector(_ARCS) from error
     except _EXPECTED as error:
         raise BadVector(f"{name} is damaged or not GeoParquet with WKB geometries: export it again") from error
-    facts = layer_facts("Parquet", geometries, crs, fields, name)
     return facts | {"layers": [{"name": None, "features": facts["features"]}]}
 
 
-def read_geoparquet(path: Path, columns: list[str] | None) -> geopandas.GeoDataFrame:
-    """Read a GeoParquet file; its geometry column is called `geometry` afterwards."""
+def geoparquet_chunks(
+    path: Path, columns: Sequence[str] | None, optional: Sequence[str], size: int
+) -> Iterator[geopandas.GeoDataFrame]:
+    """Yield a GeoParquet file in frames of at most `size` rows; its geometry column is called `geometry` afterwards."""
     name = "the file"
     try:
         with _open(path) as file:
             _check_unpacked(file, name)
             column, crs = _geometry_column(file, name)
-            fields = [f for f in file.schema_arrow.names if f != column]
-            check_columns(columns, fields)
-            table = file.read(columns=[column, *(fields if columns is None else columns)])
-            geometries = shapely.from_wkb(table.column(column).to_numpy(zero_copy_only=False))
-            frame = table.drop_columns([column]).to_pandas(ignore_metadata=True)
+            kept = kept_columns(columns, optional, [f for f in file.schema_arrow.names if f != column])
+            yield from _chunks(file, column, kept, crs, size)
+    except NotImplementedError as error:
+        raise BadVector(_ARCS) from error
     except _EXPECTED as error:
         raise BadVector("the GeoParquet file is damaged: export it again") from error
-    return geopandas.GeoDataFrame(frame, geometry=geometries, crs=crs)
+
+
+def _chunks(
+    file: pq.ParquetFile, column: str, columns: Sequence[str], crs: CRS, size: int
+) -> Iterator[geopandas.GeoDataFrame]:
+    start = 0
+    if not file.metadata.num_rows:
+        yield geopandas.GeoDataFrame({c: [] for c in columns}, geometry=[], crs=crs)
+    for batch in file.iter_batches(batch_size=size, columns=[column, *columns]):
+        geometries = shapely.from_wkb(batch.column(column).to_numpy(zero_copy_only=False), on_invalid="ignore")
+        table = batch.drop_columns([column]).to_pandas(ignore_metadata=True)
+        table.index = pd.RangeIndex(start, start + batch.num_rows)
+        start += batch.num_rows
+        yield geopandas.GeoDataFrame(table, geometry=geometries, crs=crs)
 
 
 def _open(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(
-        path, memory_map=False, thrift_string_size_limit=_THRIFT_LIMIT, thrift_container_size_limit=_THRIFT_LIMIT // 64
+        path,
+        memory_map=False,
+        buffer_size=2**20,
+        thrift_string_size_limit=_THRIFT_LIMIT,
+        thrift_container_size_limit=_THRIFT_LIMIT // 64,
     )
 
 

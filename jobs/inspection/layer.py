@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from jobs.errors import BadVector, UploadTooLarge
-from jobs.inspection.facts import crs_name, lonlat_bounds
+from jobs.inspection.facts import Bounds, crs_name, lonlat_bounds
 from jobs.settings import Settings
 
 LONLAT = "OGC:CRS84"
+INSPECTED_AT_ONCE: Final = 20_000  # features
 
 
 def check_count(count: int, name: str, settings: Settings) -> None:
@@ -32,27 +35,70 @@ def check_columns(columns: Sequence[str] | None, known: Iterable[str]) -> None:
         raise BadVector(f"the file has no field {', '.join(map(repr, missing))}; its fields: {there}")
 
 
+def kept_columns(columns: Sequence[str] | None, optional: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Return which attributes to read: all where `columns` is None, else these and the optional ones there are.
+
+    Raises BadVector where one of `columns` does not exist.
+    """
+    fields = list(known)
+    check_columns(columns, fields)
+    return fields if columns is None else list(dict.fromkeys([*columns, *(c for c in optional if c in fields)]))
+
+
 def layer_facts(
-    driver: str, geometries: Sequence[BaseGeometry | None], crs: CRS, fields: Sequence[str], name: str
+    driver: str, chunks: Iterable[Sequence[BaseGeometry | None]], crs: CRS, fields: Sequence[str], name: str
 ) -> dict[str, Any]:
-    """Return the facts of one layer; raises BadVector where coordinates do not fit the CRS or nothing is drawn."""
-    array = np.asarray(geometries, dtype=object)
-    drawn = array[~(shapely.is_missing(array) | shapely.is_empty(array))]
-    if not drawn.size:
+    """Return the facts of one layer, whose geometries come chunk by chunk.
+
+    Raises BadVector where coordinates do not fit the CRS or nothing is drawn. A layer that fits once x and y are
+    swapped is let in with `axes_swapped`: whoever reads it looks for that and tells.
+    """
+    seen = _Seen()
+    for chunk in chunks:
+        seen.add(np.asarray(chunk, dtype=object))
+    if not seen.drawn:
         raise BadVector(f"{name} holds no geometry: export the layer with its shapes")
-    bounds = [float(v) for v in shapely.total_bounds(drawn)]
+    left, bottom, right, top = bounds = [float(v) for v in seen.bounds]
+    placed, swapped = _placed(bounds, crs), False
+    if placed is None:
+        placed, swapped = _placed([bottom, left, top, right], crs), True
     code = crs_name(crs)
-    placed = lonlat_bounds(bounds, code) if np.isfinite(bounds).all() else None
-    if placed is None or (crs.is_geographic and not _in_degrees(bounds)):
+    if placed is None:
         raise BadVector(
             f"{name} has coordinates outside its coordinate reference system ({code[:60]}): "
             "reproject the layer, or correct the CRS it was given"
         )
-    types = sorted({str(t) for t in np.unique([g.geom_type for g in drawn])})
-    return {
-        "driver": driver, "crs": code, "features": len(array), "without_geometry": len(array) - int(drawn.size),
-        "fields": list(fields), "geometry_types": types, "bounds": bounds, "lonlat_bounds": list(placed),
+    facts = {
+        "driver": driver, "crs": code, "features": seen.features, "without_geometry": seen.features - seen.drawn,
+        "fields": list(fields), "geometry_types": sorted(seen.types), "bounds": bounds, "lonlat_bounds": list(placed),
     }  # fmt: skip
+    return facts | ({"axes_swapped": True} if swapped else {})
+
+
+@dataclass(slots=True)
+class _Seen:
+    features: int = 0
+    drawn: int = 0
+    types: set[str] = field(default_factory=set)
+    bounds: NDArray[np.float64] = field(default_factory=lambda: np.array([np.inf, np.inf, -np.inf, -np.inf]))
+
+    def add(self, geometries: NDArray[np.object_]) -> None:
+        """Count a chunk in."""
+        drawn = geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
+        self.features += len(geometries)
+        self.drawn += len(drawn)
+        if len(drawn):
+            _, firsts = np.unique(shapely.get_type_id(drawn), return_index=True)
+            self.types |= {str(drawn[k].geom_type) for k in firsts}
+            west, south, east, north = shapely.total_bounds(drawn)
+            self.bounds[:2] = np.minimum(self.bounds[:2], (west, south))
+            self.bounds[2:] = np.maximum(self.bounds[2:], (east, north))
+
+
+def _placed(bounds: Sequence[float], crs: CRS) -> Bounds | None:
+    if not np.isfinite(bounds).all() or (crs.is_geographic and not _in_degrees(bounds)):
+        return None
+    return lonlat_bounds(bounds, crs_name(crs))
 
 
 def _in_degrees(bounds: Sequence[float]) -> bool:
