@@ -73,24 +73,40 @@ class Buildings(_Strict):
     height_field: Text = "height"
 
 
-class Parcels(_Strict):
-    """Polygons that are mapped as units: uploaded before, or inline as GeoJSON features in longitude/latitude.
+class Streets(_Strict):
+    """Lines that enclose city blocks: streets, railways, rivers; `layer` names the layer of a file that has several."""
 
-    `layer` names the layer of an uploaded file that has several.
+    upload: UploadId
+    layer: Text | None = None
+
+
+class Parcels(_Strict):
+    """Polygons that are mapped as units. They come in one of three ways.
+
+    `upload` names a file sent before (`layer` its layer, where it has several), `features` are GeoJSON features in
+    longitude/latitude, and `derive` makes them: "streets" takes the blocks that the lines of `streets` enclose.
     """
 
     upload: UploadId | None = None
     layer: Text | None = None
     features: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)] | None = None
     id_field: Text | None = None
+    derive: Literal["streets"] | None = None
+    streets: Streets | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Parcels:
-        if (self.upload is None) == (self.features is None):
-            msg = "give exactly one of upload and features"
+        if sum(source is not None for source in (self.upload, self.features, self.derive)) != 1:
+            msg = "give exactly one of upload, features and derive"
             raise ValueError(msg)
-        if self.features is not None and self.layer is not None:
-            msg = "inline features have no layers"
+        if self.upload is None and self.layer is not None:
+            msg = "layer belongs to upload: inline features have no layers, and streets name their own"
+            raise ValueError(msg)
+        if (self.derive is None) != (self.streets is None):
+            msg = 'derived parcels need both derive: "streets" and streets: {"upload": ...}'
+            raise ValueError(msg)
+        if self.derive is not None and self.id_field is not None:
+            msg = "derived parcels are numbered: leave id_field out"
             raise ValueError(msg)
         return self
 
@@ -138,6 +154,8 @@ class Inputs(_Strict):
             named["/inputs/buildings/upload"] = self.buildings.upload
         if self.parcels and self.parcels.upload:
             named["/inputs/parcels/upload"] = self.parcels.upload
+        if self.parcels and self.parcels.streets:
+            named["/inputs/parcels/streets/upload"] = self.parcels.streets.upload
         if self.reference:
             named["/inputs/reference/upload"] = self.reference.upload
         return named
@@ -209,6 +227,7 @@ _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("inputs", "imagery", "stac"): StacSearch,
     ("inputs", "buildings"): Buildings,
     ("inputs", "parcels"): Parcels,
+    ("inputs", "parcels", "streets"): Streets,
     ("inputs", "reference"): Reference,
 }
 
