@@ -13,23 +13,24 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import box, shape
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from jobs.area import Grid, project
-from jobs.errors import BadVector, MissingCrs, ParcelsOutsideArea
-from jobs.inspection import read_vector
+from jobs.area import Grid
+from jobs.errors import BadVector, ParcelsOutsideArea
 from jobs.record import Warned
-from jobs.request import Buildings, Parcels
+from jobs.request import Buildings, Parcels, Streets
 from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.errors import Fault
+from worker.parcels.blocks import TAGS, borders_of, derive_blocks, enclosing
+from worker.parcels.buildings import building_chunks
 from worker.parcels.cleaning import polygons_of
+from worker.parcels.nearby import LINES, LONLAT, Nearby, degrees, meets
+from worker.parcels.uploaded import Upload
 
-LONLAT: Final = "EPSG:4326"
-# Buildings this far outside the grid still count into the morphology windows of its border pixels.
-BUILDING_MARGIN_METRES: Final = 500.0
-TALLEST_METRES: Final = 1000.0
+# All parcels of an area are in memory at once while they are compared with each other and judged.
+MOST_PARCELS: Final = 500_000
 _NAMED = 40
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -47,75 +48,78 @@ def load_parcels(  # noqa: PLR0917 - where to look goes with what to look for
 ) -> Loaded:
     """Return the parcels that touch `area` (in the grid's CRS) with columns parcel_id (str, unique) and geometry.
 
-    Raises BadVector, MissingCrs, UnknownUpload, and ParcelsOutsideArea if none touches the area.
+    Parcels that lie there only with x and y swapped are read so, with a warning. Derived ones are the blocks that the
+    streets enclose. Raises BadVector, MissingCrs, UnknownUpload, and ParcelsOutsideArea if none touches the area.
     """
+    if wanted.streets is not None:
+        return _load_blocks(wanted.streets, grid, area, uploads, settings, scratch)
     field = wanted.id_field
     if wanted.upload is not None:
-        frame = _read_upload((wanted.upload, wanted.layer), field, "/inputs/parcels", uploads, settings, scratch)
+        source = Upload(wanted.upload, wanted.layer, "/inputs/parcels", uploads, scratch)
+        read = source.reader([field] if field else [])
     else:
-        frame = _read_features(wanted.features or [], field)
+        inline = _read_features(wanted.features or [], field)
+        read = lambda: [inline]  # noqa: E731 - the other branch of an assignment
+    shapely.prepare(area)
+    near = Nearby(read, grid, area, "parcels", lambda shapes: _touching(shapes, area), most=settings.max_features)
+    frames = []
+    for frame in near:
+        frames.append(frame)
+        if near.kept > MOST_PARCELS:
+            detail = f"more than {MOST_PARCELS} parcels lie in the area of interest: map it in parts"
+            raise BadVector(detail, faults=[Fault("/inputs/parcels", detail)])
+    if not frames:
+        raise _outside(near, grid, area)
+    whole = pd.concat(frames)
     warnings: list[Warned] = []
-    frame["parcel_id"] = _ids(frame, field, warnings)
-    frame = _usable(frame[["parcel_id", "geometry"]], grid, "parcels", warnings)
-    inside = _touching(frame.geometry.to_numpy(), area)
-    if not inside.any():
-        raise _outside(frame, grid, area)
-    if not inside.all():
-        text = f"{(~inside).sum()} of {len(frame)} parcels lie outside the area of interest and were left out"
+    ids = _ids(whole, field, warnings)
+    warnings.extend(near.warnings)
+    left_out = near.fit - near.kept
+    if left_out:
+        text = f"{left_out} of {near.fit} parcels lie outside the area of interest and were left out"
         warnings.append(Warned(code="parcels-outside-area", detail=text))
-    return Loaded(frame[inside].reset_index(drop=True), tuple(warnings))
+    frame = gpd.GeoDataFrame({"parcel_id": ids}, geometry=whole.geometry.to_numpy(), crs=grid.crs)
+    return Loaded(frame, tuple(warnings))
 
 
 def load_buildings(  # noqa: PLR0917 - where to look goes with what to look for
     wanted: Buildings, grid: Grid, area: BaseGeometry, uploads: UploadStore, settings: Settings, scratch: Path
 ) -> Loaded:
-    """Return footprints in the grid's CRS with columns geometry and height (metres, NaN where unknown).
-
-    Buildings up to 500 m outside the area's bounds are kept, as windows of border pixels see them. None left is a
-    warning, not an error. Raises BadVector naming the numeric fields there are if `height_field` is not one of them.
-    """
-    field = wanted.height_field
-    frame = _read_upload((wanted.upload, wanted.layer), field, "/inputs/buildings", uploads, settings, scratch)
-    warnings: list[Warned] = []
-    frame["height"] = _heights(frame, field, warnings)
-    frame = _usable(frame[["height", "geometry"]], grid, "buildings", warnings)
-    left, bottom, right, top = area.bounds
-    margin = BUILDING_MARGIN_METRES
-    near = _meets(frame.geometry.to_numpy(), (left - margin, bottom - margin, right + margin, top + margin))
-    if not near.any():
-        text = "no building lies near the area of interest: the map was made from imagery alone"
-        warnings.append(Warned(code="no-buildings", detail=text))
-    return Loaded(frame[near].reset_index(drop=True)[["geometry", "height"]], tuple(warnings))
+    """Return all that `building_chunks` yields in one frame; for areas whose buildings fit into memory together."""
+    chunks = building_chunks(wanted, grid, area, uploads, settings, scratch)
+    frames = list(chunks)
+    empty = gpd.GeoDataFrame({"geometry": [], "height": np.zeros(0)}, geometry="geometry", crs=grid.crs)
+    frame = pd.concat(frames, ignore_index=True) if frames else empty
+    return Loaded(frame, chunks.warnings)
 
 
-def _read_upload(  # noqa: PLR0917 - where to look goes with what to look for
-    source: tuple[str, str | None], field: str | None, pointer: str,
-    uploads: UploadStore, settings: Settings, scratch: Path,
-) -> gpd.GeoDataFrame:  # fmt: skip
-    upload, layer = source
-    record = uploads.read(upload)
-    if record.kind != "vector":
-        detail = f"upload {upload} is an image: name an upload of polygons"
-        raise BadVector(detail, faults=[Fault(f"{pointer}/upload", detail)])
-    path = uploads.local(upload, scratch)
-    if field and layer is None and field not in record.facts.get("fields", [field]):
-        raise _no_field(read_vector(path), field, pointer)
-    frame = read_vector(path, columns=[field] if field else [], layer=layer)
-    if frame.crs is None:
-        raise MissingCrs(f"upload {upload} does not say which coordinate reference system it is in: add it")
-    if len(frame) > settings.max_features:
-        raise BadVector(f"upload {upload} holds {len(frame)} features; at most {settings.max_features} are accepted")
-    return frame
-
-
-def _no_field(frame: gpd.GeoDataFrame, field: str, pointer: str) -> BadVector:
-    table = pd.DataFrame(frame.drop(columns=frame.geometry.name))
-    numeric = pointer.endswith("buildings")
-    names = [str(c) for c in (table.select_dtypes("number") if numeric else table).columns]
-    kind, member = ("numeric fields", "height_field") if numeric else ("fields", "id_field")
-    there = f"its {kind} are {', '.join(names[:_NAMED])}" if names else f"it has no {kind}"
-    detail = f"there is no field {field!r} in the file; {there}"
-    return BadVector(detail, faults=[Fault(f"{pointer}/{member}", detail)])
+def _load_blocks(  # noqa: PLR0917 - where to look goes with what to look for
+    streets: Streets, grid: Grid, area: BaseGeometry, uploads: UploadStore, settings: Settings, scratch: Path
+) -> Loaded:
+    source = Upload(streets.upload, streets.layer, "/inputs/parcels/streets", uploads, scratch)
+    shapely.prepare(area)
+    near = Nearby(
+        source.reader([], (*TAGS, "tunnel")), grid, area, "streets",
+        lambda shapes: np.asarray(shapely.intersects(area, shapely.make_valid(shapes))),
+        kinds=LINES, most=settings.max_features,
+    )  # fmt: skip
+    found, passed = [], 0
+    for frame in near:
+        counts = enclosing(frame)
+        passed += int((~counts).sum())
+        found.append(borders_of(frame.geometry.to_numpy()[counts]))
+    if not near.kept:
+        raise _outside(near, grid, area)
+    warnings = near.warnings
+    if passed:
+        text = f"{passed} of {near.kept} lines border no block (footways, service roads, ditches, ...); left out"
+        warnings.append(Warned(code="streets-left-out", detail=text))
+    lines = np.concatenate(found)
+    if not len(lines):
+        detail = "none of the lines in the area borders a block: all are footways, service roads, ditches or the like"
+        raise BadVector(detail, faults=[Fault("/inputs/parcels/streets", detail)])
+    blocks = derive_blocks(lines, area, grid.crs)
+    return Loaded(blocks.frame, (*warnings, *blocks.warnings))
 
 
 def _read_features(features: Sequence[Mapping[str, Any]], field: str | None) -> gpd.GeoDataFrame:
@@ -164,9 +168,11 @@ def _bad_feature(detail: str, pointer: str) -> BadVector:
 
 
 def _ids(frame: gpd.GeoDataFrame, field: str | None, warnings: list[Warned]) -> list[str]:
+    """Return unique ids: what the field says, else the row in the file counted from 1."""
+    rows = [int(row) + 1 for row in frame.index]
     if field is None:
-        return [str(row) for row in range(1, len(frame) + 1)]
-    texts = [_text(value, row) for row, value in enumerate(frame[field], start=1)]
+        return [str(row) for row in rows]
+    texts = [_text(value, row) for value, row in zip(frame[field], rows, strict=True)]
     unique = _unique(texts)
     changed = sum(a != b for a, b in zip(texts, unique, strict=True))
     if changed:
@@ -196,59 +202,17 @@ def _unique(texts: Sequence[str]) -> list[str]:
     return result
 
 
-def _heights(frame: gpd.GeoDataFrame, field: str, warnings: list[Warned]) -> NDArray[np.float64]:
-    column = frame[field]
-    values = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
-    if len(values) and not np.isfinite(values).any():
-        detail = f"no value of {field!r} is a number; a height in metres is expected"
-        raise BadVector(detail, faults=[Fault("/inputs/buildings/height_field", detail)])
-    given = np.asarray(column.notna())
-    bad = given & ~((values >= 0) & (values <= TALLEST_METRES))
-    if bad.any():
-        text = f"{bad.sum()} of {len(values)} heights are negative, above {TALLEST_METRES:g} m or no numbers; ignored"
-        warnings.append(Warned(code="bad-heights", detail=text))
-    return np.where(bad, np.nan, values)
-
-
-def _usable(frame: gpd.GeoDataFrame, grid: Grid, what: str, warnings: list[Warned]) -> gpd.GeoDataFrame:
-    """Drop what is no polygon and project the rest into the grid's CRS."""
-    kinds = {shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON, shapely.GeometryType.GEOMETRYCOLLECTION}
-    raw = frame.geometry.to_numpy()
-    keep = np.isin(shapely.get_type_id(raw), [int(k) for k in kinds]) & ~shapely.is_empty(raw)
-    frame = frame[keep].to_crs(grid.crs)
-    finite = np.isfinite(frame.geometry.bounds.to_numpy()).all(axis=1)
-    if not finite.any():
-        detail = f"the {what} hold no polygon that can be projected to {grid.crs}: send polygons"
-        raise BadVector(detail, faults=[Fault(f"/inputs/{what}", detail)])
-    lost = len(keep) - int(finite.sum())
-    if lost:
-        text = f"{lost} of {len(keep)} {what} are no polygons, are empty or cannot be projected; left out"
-        warnings.append(Warned(code=f"unusable-{what}", detail=text))
-    return frame[finite].reset_index(drop=True)
-
-
 def _touching(geometries: NDArray[np.object_], area: BaseGeometry) -> NDArray[np.bool_]:
-    near = _meets(geometries, area.bounds)
-    shapely.prepare(area)
+    near = meets(shapely.bounds(geometries), area.bounds)
     near[near] = shapely.intersects(area, polygons_of(geometries[near]))
     return near
 
 
-def _meets(geometries: NDArray[np.object_], bounds: tuple[float, float, float, float]) -> NDArray[np.bool_]:
-    west, south, east, north = shapely.bounds(geometries).T
-    left, bottom, right, top = bounds
-    return np.asarray((west <= right) & (east >= left) & (south <= top) & (north >= bottom))
-
-
-def _outside(frame: gpd.GeoDataFrame, grid: Grid, area: BaseGeometry) -> ParcelsOutsideArea:
-    theirs, ours = (_degrees(bounds, grid) for bounds in (frame.total_bounds, area.bounds))
+def _outside(near: Nearby, grid: Grid, area: BaseGeometry) -> ParcelsOutsideArea:
+    what = "line of the streets" if near.what == "streets" else "parcel"
     detail = (
-        f"no parcel touches the area of interest: the parcels span {theirs}, the area {ours} "
-        "(west, south, east, north in degrees); check their coordinate reference system"
+        f"no {what} touches the area of interest: the {near.what} span {near.spans()}, the area "
+        f"{degrees(area.bounds, grid.crs)} (west, south, east, north in degrees); check their coordinate reference "
+        "system"
     )
-    return ParcelsOutsideArea(detail, faults=[Fault("/inputs/parcels", detail)])
-
-
-def _degrees(bounds: Sequence[float], grid: Grid) -> str:
-    values = project(box(*bounds), LONLAT, source=grid.crs).bounds
-    return ", ".join(f"{value:.4f}" for value in values)
+    return ParcelsOutsideArea(detail, faults=[Fault(near.pointer, detail)])
