@@ -74,7 +74,13 @@ class Domain(_Section):
 
 
 class UnitThresholds(_Section):
-    """When a parcel, a scene cell or a pixel decides (metres, square metres, shares)."""
+    """When a parcel, its block, a scene cell or a pixel decides (metres, square metres, shares).
+
+    Fitted on validation areas by `python -m worker.parcels.fitting`. `filter_scale` multiplies the metres of the
+    per-class Gaussian filter (0: none); small parcels take the class of a block of at least `block_min_area`; ground
+    without a parcel belongs to one up to `street_reach` away, as streets to the blocks along them; beside parcels, the
+    pixels of a scene cell whose top class has less than `scene_top` decide for themselves.
+    """
 
     pixel_elongation: float = 4.0
     pixel_mean_width: float = 40.0
@@ -84,6 +90,10 @@ class UnitThresholds(_Section):
     parcel_top: float = 0.6
     parcel_entropy: float = 0.45
     min_valid: float = 0.5
+    filter_scale: float = Field(0.0, ge=0, le=2)
+    block_min_area: float = Field(1e4, ge=0)
+    street_reach: float = Field(0.0, ge=0, le=100)
+    scene_top: float = Field(0.0, ge=0, le=1)
 
 
 class Limits(_Section):
