@@ -47,6 +47,12 @@ class ImageryUnavailable(CityzonesError):
     code = "imagery-unavailable"
 
 
+class TooLittleCoverage(CityzonesError):
+    """Less of the area could be mapped than the client asks for."""
+
+    code = "too-little-coverage"
+
+
 class BadImage(CityzonesError):
     """An uploaded image cannot be used, and why."""
 

@@ -33,7 +33,13 @@ class Block(BaseModel):
 
 
 class Plan(BaseModel):
-    """jobs/<job>/plan.json. `imagery` is worker.imagery's own frozen choice of scenes or files."""
+    """jobs/<job>/plan.json. `imagery` is worker.imagery's own frozen choice of scenes or files.
+
+    `map_side` is how many pixels of the imagery a pixel of the map spans, and `scene_graph` whether the network's graph
+    for scene cells maps it; `min_coverage` the share of the area that must have been mapped for the job to succeed;
+    `source` the finished job whose probabilities are taken instead of asking the network; `keeps_reasons` whether
+    blocks keep why each pixel has its class.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,13 +56,27 @@ class Plan(BaseModel):
     parcels: int | None
     reference: int | None = None
     units: Literal["auto", "pixel", "scene", "parcel"]
+    map_side: int = 1
+    scene_graph: bool = False
+    source: str | None = None
+    keeps_reasons: bool = False
+    min_coverage: float = 0.0
     outputs: tuple[str, ...]
     warnings: tuple[Warned, ...]
 
     @property
     def pixel_grid(self) -> Grid:
-        """The grid as an object."""
+        """The grid of the imagery's pixels as an object."""
         return Grid(**self.grid)
+
+    @property
+    def map_grid(self) -> Grid:
+        """The grid of the map: its pixels are `map_side` pixels of the imagery a side, from the same corner."""
+        grid, side = self.pixel_grid, self.map_side
+        if side == 1:
+            return grid
+        size = grid.resolution * side
+        return Grid(grid.crs, grid.left, grid.top, size, math.ceil(grid.width / side), math.ceil(grid.height / side))
 
 
 def grid_record(grid: Grid) -> dict[str, Any]:

@@ -15,6 +15,8 @@ BLOCK: Final = "cityzones.map_block"
 ASSEMBLE: Final = "cityzones.assemble_job"
 RECOVER: Final = "cityzones.recover_jobs"
 
+# What a job of one block waits in: workers of their own take it, so that a city in progress never delays it.
+INTERACTIVE: Final = "interactive"
 QUEUES: Final = ("jobs", "blocks")
 
 
@@ -62,11 +64,11 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def enqueue(app: Celery, task: str, *args: str) -> None:
-    """Send a task by name; raises QueueUnavailable after a few tries of a broker that does not answer."""
+def enqueue(app: Celery, task: str, *args: str, queue: str | None = None) -> None:
+    """Send a task by name, to its own queue or the one named; raises QueueUnavailable if the broker does not answer."""
     policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
     try:
-        app.send_task(task, args=args, retry=True, retry_policy=policy)
+        app.send_task(task, args=args, retry=True, retry_policy=policy, queue=queue)
     except OperationalError as error:
         msg = "the queue does not answer; the job is kept and will start once it does"
         raise QueueUnavailable(msg) from error

@@ -65,11 +65,15 @@ class OutputFile(_Record):
 
 
 class ResultRecord(_Record):
-    """jobs/<job>/result.json: the job is finished because this exists."""
+    """jobs/<job>/result.json: the job is finished because this exists.
+
+    `coverage` is the share (0-1) of the area of interest that has a class.
+    """
 
     job: str
     finished: datetime
     outputs: dict[str, OutputFile]
+    coverage: float | None = None
     warnings: tuple[Warned, ...] = ()
 
 
@@ -117,4 +121,5 @@ class JobRecord(_Record):
     blocks_done: int = 0
     blocks_total: int = 0
     warnings: tuple[Warned, ...] = ()
+    coverage: float | None = None
     failure: FailureRecord | None = None

@@ -13,6 +13,7 @@ from jobs.errors import InvalidRequest
 from models.errors import Fault
 
 UPLOAD_ID: Final = r"^upl_[0-9a-z]{26}$"
+JOB_ID: Final = r"^job_[0-9a-z]{26}$"
 OutputName = Literal[
     "map", "confidence", "units", "parcels", "parcels-gpkg", "preview", "factsheet", "style", "item", "probabilities",
     "uncertainty", "accuracy",
@@ -42,24 +43,26 @@ class StacSearch(_Strict):
 
 
 class Imagery(_Strict):
-    """Where the image comes from: a STAC search, or files uploaded before. Exactly one of both.
+    """Where the image comes from: a STAC search, files uploaded before, or a finished job. Exactly one of them.
 
     `bands` names the bands of an uploaded file in its order, where the file does not; `scale` and `offset`
     turn its numbers into reflectance (reflectance = number * scale + offset) where the file does not say.
+    `job` takes area, model and probabilities of a finished job: only what follows the network is done again.
     """
 
     stac: StacSearch | None = None
     uploads: Annotated[tuple[UploadId, ...], Field(min_length=1, max_length=64)] | None = None
+    job: Annotated[str, StringConstraints(pattern=JOB_ID)] | None = None
     bands: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)] | None = None
     scale: float | None = Field(None, gt=0)
     offset: float | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Imagery:
-        if (self.stac is None) == (self.uploads is None):
-            msg = "give exactly one of stac and uploads"
+        if sum(source is not None for source in (self.stac, self.uploads, self.job)) != 1:
+            msg = "give exactly one of stac, uploads and job"
             raise ValueError(msg)
-        if self.stac and (self.bands or self.scale is not None or self.offset is not None):
+        if self.uploads is None and (self.bands or self.scale is not None or self.offset is not None):
             msg = "bands, scale and offset describe uploads; a STAC item says them itself"
             raise ValueError(msg)
         return self
@@ -124,7 +127,11 @@ class Reference(_Strict):
 
 
 class Inputs(_Strict):
-    """The inputs of a mapping process. Without `aoi` the whole uploaded image is mapped."""
+    """The inputs of a mapping process. Without `aoi` the whole uploaded image, or the finished job's area, is mapped.
+
+    `resolution` 100 makes a map of scene cells. A job fails if less than `min_coverage` (0-1) of the area could be
+    mapped, for want of clear imagery.
+    """
 
     aoi: dict[str, Any] | None = None
     imagery: Imagery
@@ -132,7 +139,8 @@ class Inputs(_Strict):
     parcels: Parcels | None = None
     reference: Reference | None = None
     units: Literal["auto", "pixel", "scene", "parcel"] = "auto"
-    resolution: Literal[10] = 10
+    resolution: Literal[10, 100] = 10
+    min_coverage: float = Field(0.0, ge=0, le=1)
     model: Text = "magnet"
     outputs: Annotated[tuple[OutputName, ...], Field(min_length=1, max_length=16)] = DEFAULT_OUTPUTS
 
@@ -144,6 +152,11 @@ class Inputs(_Strict):
         if self.units == "parcel" and self.parcels is None:
             msg = 'units "parcel" needs parcels'
             raise ValueError(msg)
+        if self.imagery.job is not None:
+            fixed = [name for name in ("aoi", "buildings") if name in self.model_fields_set]
+            if fixed:
+                msg = f"a finished job as imagery brings its own {', '.join(fixed)}: leave that out"
+                raise ValueError(msg)
         return self
 
     @property

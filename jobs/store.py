@@ -131,6 +131,7 @@ class JobStore:
                 "finished": result.finished,
                 "progress": 100,
                 "message": "the map is ready",
+                "coverage": result.coverage,
                 "warnings": result.warnings,
             }
         if state == "failed":

@@ -66,6 +66,18 @@ class Serving(_Section):
     temperature: float = Field(1.0, gt=0)
 
 
+class SceneGraph(_Section):
+    """The same network as a graph that answers once a scene cell: a fraction of the work where no more is wanted.
+
+    `model` and `file` as in Serving and Weights, `halo` and `tile` as in Geometry; its step is the card's scene.
+    """
+
+    model: str
+    file: str
+    halo: int = Field(ge=0)
+    tile: int = Field(gt=0)
+
+
 class Domain(_Section):
     """Per-band median and inter-quartile range of the training reflectance, for the domain warning."""
 
@@ -141,6 +153,7 @@ class Card(_Section):
     geometry: Geometry
     serving: Serving
     weights: Weights
+    scene_graph: SceneGraph | None = None
     domain: Domain | None = None
     units: UnitThresholds = UnitThresholds()
     limits: Limits = Limits()
@@ -150,6 +163,20 @@ class Card(_Section):
     def classes(self) -> tuple[MapClass, ...]:
         """The product's classes in raster-code order; probabilities use the same order."""
         return classes_of(self.product)
+
+    def for_scenes(self) -> Card:
+        """Return the card of the graph that answers once a scene cell; this one where there is none."""
+        told = self.scene_graph
+        if told is None:
+            return self
+        coarse = {"step": self.geometry.scene, "tile": told.tile, "halo": told.halo}
+        return self.model_copy(
+            update={
+                "geometry": self.geometry.model_copy(update=coarse),
+                "serving": self.serving.model_copy(update={"model": told.model}),
+                "weights": self.weights.model_copy(update={"file": told.file}),
+            }
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:

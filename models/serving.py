@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -43,14 +44,14 @@ def build_repository(
     cache: Path | None = None,
     instances: int = 1,
 ) -> list[str]:
-    """Write a model repository for every card whose weights are bundled or cached, and return the models' names.
+    """Write a model repository for every graph whose weights are bundled or cached, and return the models' names.
 
     `cache` is where fetched weights lie (default: see models.weights). Files are replaced atomically and only where
     they differ, so it may run beside a server, and twice. Cards without weights at hand are left out; raises
     BadCard where a graph breaks the contract above, WeightsUnavailable where it cannot be read.
     """
     served = []
-    for card in cards:
+    for card in chain.from_iterable(_graphs(card) for card in cards):
         weights = weights_path(card, cache=cache)
         if weights is None:
             continue
@@ -64,6 +65,11 @@ def build_repository(
         _write(folder / "config.pbtxt", overlays[accelerator].encode())
         served.append(card.serving.model)
     return served
+
+
+def _graphs(card: Card) -> list[Card]:
+    """Return a card for each graph its network is served as."""
+    return [card] if card.scene_graph is None else [card, card.for_scenes()]
 
 
 def tensors_of(card: Card) -> tuple[list[TensorSignature], TensorSignature]:

@@ -109,6 +109,7 @@ class StatusInfo(Body):
     updated: datetime | None = None
     progress: int = Field(ge=0, le=100)
     blocks: Blocks
+    coverage: float | None = Field(None, ge=0, le=1, description="the share of the area that has a class")
     warnings: list[Warned]
     problem: ProblemBody | None = None
     links: list[Link]

@@ -8,13 +8,16 @@ from typing import Any, Final, NoReturn
 
 from jobs.area import check_limits, parse_area
 from jobs.errors import InvalidRequest, QueueUnavailable, UnknownUpload
-from jobs.queue import PLAN, enqueue
+from jobs.plan import Plan
+from jobs.queue import INTERACTIVE, PLAN, enqueue
 from jobs.record import JobRecord
 from jobs.request import Execute, parse_execute
+from jobs.sources import POINTER, check_source, finished_plan
 from models.cards import Card, card_of
 from models.errors import Fault, UnknownModel
 from service.problems import RequestError
 from service.processes import default_model, models_of
+from service.sizes import is_small
 from service.state import State
 
 log = logging.getLogger("cityzones.service")
@@ -39,15 +42,18 @@ def submit(process: str, body: bytes, state: State) -> JobRecord:
     finds it, and the record's message says so. Raises CityzonesError for everything a client can put right.
     """
     models_of(process)
-    execute = _with_model(parse_execute(decode(body)), process, state)
+    execute = parse_execute(decode(body))
+    source = _source(execute, process, state)
+    execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
     card = _card(execute, process)
     _check_area(execute, card, state)
     _check_catalogue(execute, state)
     _check_uploads(execute, state)
-    state.triton.check_served(card)
+    if source is None:
+        state.triton.check_served(card)
     job = state.jobs.create(process, execute).job
     try:
-        enqueue(state.queue, PLAN, job)
+        enqueue(state.queue, PLAN, job, queue=INTERACTIVE if is_small(execute, source, card, state) else None)
     except QueueUnavailable as error:
         log.warning("%s was created while the queue is down: %s", job, error.detail)
         return state.jobs.read(job).model_copy(update={"message": QUEUE_DOWN})
@@ -55,11 +61,28 @@ def submit(process: str, body: bytes, state: State) -> JobRecord:
     return state.jobs.read(job)
 
 
-def _with_model(execute: Execute, process: str, state: State) -> Execute:
-    """Freeze the choice of the default model into the request, so that a later default does not change the job."""
+def _source(execute: Execute, process: str, state: State) -> Plan | None:
+    """Return the plan of the finished job that a request names as its imagery; None where it names none.
+
+    Raises InvalidRequest where it cannot be taken.
+    """
+    job = execute.inputs.imagery.job
+    if job is None:
+        return None
+    plan = finished_plan(state.jobs, job)
+    theirs = state.jobs.request(job).process
+    if theirs != process:
+        detail = f"{job} is of {theirs}, not {process}"
+        raise InvalidRequest(f"{POINTER}: {detail}", faults=[Fault(POINTER, detail)])
+    check_source(execute.inputs, plan)
+    return plan
+
+
+def _with_model(execute: Execute, model: str) -> Execute:
+    """Freeze the choice of the model into the request, so that a later default does not change the job."""
     if "model" in execute.inputs.model_fields_set:
         return execute
-    inputs = execute.inputs.model_copy(update={"model": default_model(process, state.settings)})
+    inputs = execute.inputs.model_copy(update={"model": model})
     return execute.model_copy(update={"inputs": inputs})
 
 

@@ -85,6 +85,9 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "job-dismissed": Problem(410, "The job was dismissed", "Send the job again if the map is still wanted."),
     "wrong-transition": Problem(409, "The job has ended otherwise", "Read the job's status."),
     "no-imagery": Problem(422, "No imagery was found", "Widen the dates or the cloud cover, or upload an image."),
+    "too-little-coverage": Problem(
+        422, "Too little of the area could be mapped", "Widen the dates or the cloud cover, or lower min_coverage."
+    ),
     "imagery-unavailable": Problem(503, "The imagery host does not answer", _TRY_LATER),
     "inference-unavailable": Problem(503, "The model server does not answer", _TRY_LATER),
     "queue-unavailable": Problem(503, "The queue does not answer", _TRY_LATER),

@@ -22,7 +22,13 @@ _TOLD: Final = {
 }
 _INPUTS: Final = {
     "aoi": ("Area of interest", "GeoJSON in longitude/latitude, or a bbox. Without it the uploaded image is mapped."),
-    "imagery": ("Imagery", "A STAC search, or files uploaded before."),
+    "imagery": (
+        "Imagery",
+        (
+            "A STAC search, files uploaded before, or a finished job: its probabilities are taken as they are, and "
+            "only parcels, units and outputs are made anew, in seconds."
+        ),
+    ),
     "buildings": ("Buildings", "Uploaded footprints with heights in metres."),
     "parcels": ("Parcels", "Polygons mapped as units: uploaded before, or inline GeoJSON features."),
     "reference": (
@@ -30,7 +36,11 @@ _INPUTS: Final = {
         "Uploaded points or polygons of known class; the map's accuracy is measured on them.",
     ),
     "units": ("Units", "What is given one class: the pixel, the 100 m scene cell, the parcel, or the fittest of them."),
-    "resolution": ("Resolution", "Metres a pixel of the map."),
+    "resolution": ("Resolution", "Metres a pixel of the map: 10, or 100 for scene cells at a fraction of the time."),
+    "min_coverage": (
+        "Least coverage",
+        "The share of the area (0-1) that clear imagery must have let be mapped; the job fails where it is less.",
+    ),
     "model": ("Model", "The network that maps; see models."),
     "outputs": ("Outputs", "Which outputs to make. The standard's own outputs member goes before it."),
 }

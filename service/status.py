@@ -37,6 +37,7 @@ def status_info(record: JobRecord, public_url: str) -> StatusInfo:
         updated=record.updated,
         progress=record.progress,
         blocks=Blocks(done=record.blocks_done, total=record.blocks_total),
+        coverage=record.coverage,
         warnings=list(record.warnings),
         problem=failure_problem(record.failure, public_url) if record.failure else None,
         links=_links(record, public_url),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ _PREFIX: Final = re.compile(r"^lcz[\s_-]*")
 
 Codes = NDArray[np.int16]
 Counts = NDArray[np.int64]
+Reader = Callable[[slice, slice], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,35 +80,38 @@ def class_codes(values: Iterable[Any], classes: tuple[MapClass, ...]) -> Codes:
     return np.array([table.get(_word(value), 0) for value in values], np.int16)
 
 
-def count_mapped(
-    frame: gpd.GeoDataFrame, mapped: NDArray[np.uint8], grid: Grid, blocks: Iterable[Block], classes: int
-) -> Counts:
+def count_mapped(frame: gpd.GeoDataFrame, mapped: Reader, grid: Grid, blocks: Sequence[Block], classes: int) -> Counts:
     """Count the map's pixels under each feature: (n, classes + 1), column 0 for pixels without a class.
 
-    `mapped` is (y, x) over `grid`. A point counts the pixel it lies in; a polygon the pixels whose centre it holds, of
-    which each belongs to one polygon only (the later row, where they overlap); one that holds no centre counts the
-    pixel at a point inside it.
+    `mapped` returns the class codes (y, x) of a window of `grid`, by row and column slices. A point counts the pixel it
+    lies in; a polygon the pixels whose centre it holds, of which each belongs to one polygon only (the later row, where
+    they overlap); one that holds no centre counts the pixel at a point inside it.
     """
     counts = np.zeros((len(frame), classes + 1), np.int64)
     shapes = frame.geometry.to_numpy()
     is_point = shapely.get_type_id(shapes) == shapely.GeometryType.POINT
-    _count_polygons(counts, np.flatnonzero(~is_point), frame, (mapped, grid, blocks))
+    _count_polygons(counts, np.flatnonzero(~is_point), shapes, (mapped, grid, blocks))
     single = np.flatnonzero(is_point | (counts.sum(axis=1) == 0))
     places = shapely.point_on_surface(shapes[single])
     columns = np.floor((shapely.get_x(places) - grid.left) / grid.resolution).astype(np.int64)
     rows = np.floor((grid.top - shapely.get_y(places)) / grid.resolution).astype(np.int64)
-    codes = mapped[np.clip(rows, 0, grid.height - 1), np.clip(columns, 0, grid.width - 1)]
+    columns, rows = np.clip(columns, 0, grid.width - 1), np.clip(rows, 0, grid.height - 1)
+    codes = np.zeros(len(single), np.uint8)
+    for block in blocks:
+        down, across = block.slices
+        here = (rows >= down.start) & (rows < down.stop) & (columns >= across.start) & (columns < across.stop)
+        if here.any():
+            codes[here] = mapped(down, across)[rows[here] - down.start, columns[here] - across.start]
     counts[single, codes] += 1
     return counts
 
 
 def _count_polygons(
-    counts: Counts, rows: NDArray[np.intp], frame: gpd.GeoDataFrame, over: tuple[Any, Grid, Iterable[Block]]
+    counts: Counts, rows: NDArray[np.intp], shapes: NDArray[np.object_], over: tuple[Reader, Grid, Sequence[Block]]
 ) -> None:
     mapped, grid, blocks = over
     if not len(rows):
         return
-    shapes = frame.geometry.to_numpy()
     tree = shapely.STRtree(shapes[rows])
     for block in blocks:
         window = grid.window(block.row, block.column, block.height, block.width)
@@ -117,7 +121,7 @@ def _count_polygons(
         burnt = np.full(window.shape, -1, np.int32)
         rasterize([(shapes[row], int(row)) for row in near], out=burnt, transform=window.transform)
         held = burnt >= 0
-        np.add.at(counts, (burnt[held], mapped[block.slices][held]), 1)
+        np.add.at(counts, (burnt[held], mapped(*block.slices)[held]), 1)
 
 
 def _read(wanted: Reference, uploads: UploadStore, settings: Settings, scratch: Path) -> gpd.GeoDataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -17,10 +18,12 @@ from jobs.settings import Settings
 from models.errors import WeightsUnavailable
 from worker.context import Context
 from worker.pipeline.assembly import assemble
-from worker.pipeline.mapping import map_block, marker_key
+from worker.pipeline.mapping import leave_unread, map_block, marker_key
 from worker.pipeline.planning import make_plan
 from worker.pipeline.steps import ATTEMPTS, step, still_wanted
 
+# GDAL would keep a twentieth of the machine's memory in every process for blocks of rasters.
+os.environ.setdefault("GDAL_CACHEMAX", "128")
 settings = Settings()
 logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 for name in ("cityzones", "worker", "jobs"):
@@ -54,8 +57,8 @@ def _connect_after_fork(**_: Any) -> None:
 def plan_job(job: str) -> None:
     """Plan a job and enqueue its blocks; a job of one block is finished right here."""
     context = _contexts[0]
-    with step(context, job, "plan") as wanted:
-        if not wanted:
+    with step(context, job, "plan") as attempt:
+        if not attempt.wanted:
             return
         context.live.update(job, state="running", started=_started(context, job))
         plan = make_plan(context, job)
@@ -65,7 +68,7 @@ def plan_job(job: str) -> None:
             "%s planned: %s, %.4g km2, %d blocks, %d to map", job, plan.model, plan.km2, len(plan.blocks), len(todo)
         )
         if len(plan.blocks) == 1:
-            _map(context, plan, plan.blocks[0].id)
+            _map(context, plan, plan.blocks[0].id, last=attempt.last)
             _finish(context, plan)
             return
         for block in todo:
@@ -78,11 +81,11 @@ def plan_job(job: str) -> None:
 def block_task(job: str, block: str) -> None:
     """Map one block of a planned job; the last one enqueues the assembly."""
     context = _contexts[0]
-    with step(context, job, block) as wanted:
-        plan = context.store.plan(job) if wanted else None
+    with step(context, job, block) as attempt:
+        plan = context.store.plan(job) if attempt.wanted else None
         if plan is None:
             return
-        if _map(context, plan, block) >= len(plan.blocks):
+        if _map(context, plan, block, last=attempt.last) >= len(plan.blocks):
             enqueue(app, ASSEMBLE, job)
 
 
@@ -90,8 +93,8 @@ def block_task(job: str, block: str) -> None:
 def assemble_job(job: str) -> None:
     """Turn the blocks of a job into its outputs; blocks that are missing after all are enqueued again."""
     context = _contexts[0]
-    with step(context, job, "assemble") as wanted:
-        plan = context.store.plan(job) if wanted else None
+    with step(context, job, "assemble") as attempt:
+        plan = context.store.plan(job) if attempt.wanted else None
         if plan is None:
             return
         missing = _unmapped(context, plan)
@@ -108,11 +111,17 @@ def recover_jobs() -> None:
     recover(context.store, app, settings)
 
 
-def _map(context: Context, plan: Plan, block: str) -> int:
-    """Map a block and return how many of the job are mapped."""
+def _map(context: Context, plan: Plan, block: str, *, last: bool) -> int:
+    """Map a block and return how many of the job are mapped; one that can never be read is left empty."""
     started = time.monotonic()
     chosen = next(b for b in plan.blocks if b.id == block)
-    map_block(context, plan, chosen, still_wanted=still_wanted(context, plan.job))
+    try:
+        map_block(context, plan, chosen, still_wanted=still_wanted(context, plan.job))
+    except ImageryUnavailable as error:
+        if not last:
+            raise
+        log.warning("%s block %s is left empty: %s", plan.job, block, error.detail)
+        leave_unread(context, plan, chosen, error.detail)
     log.info("%s block %s mapped in %.2f s", plan.job, block, time.monotonic() - started)
     done = context.live.block_done(plan.job, block)
     live = context.live.read(plan.job)
@@ -124,7 +133,7 @@ def _map(context: Context, plan: Plan, block: str) -> int:
 
 def _finish(context: Context, plan: Plan) -> None:
     started = time.monotonic()
-    assemble(context, plan)
+    assemble(context, plan, still_wanted=still_wanted(context, plan.job))
     log.info("%s assembled in %.2f s", plan.job, time.monotonic() - started)
 
 

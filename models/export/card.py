@@ -48,10 +48,18 @@ precision = "f32"
 [weights]
 file = {file}
 bundled = true
-
+{scene_graph}
 [domain]
 median = {median}
 iqr = {iqr}
+"""
+# The demonstration network's graph that answers once a scene cell: a window of 32 pixels, every ten of them.
+_SCENES: Final = """
+[scene_graph]
+model = "magnet_scenes"
+file = "magnet-scenes.onnx"
+halo = 11
+tile = 240
 """
 _ROW: Final = "\n[[accuracy]]\n"
 _RECONSTRUCTION: Final = "This is a reconstruction of MAGNET from its description, not its authors' code or weights."
@@ -132,7 +140,7 @@ def write_card(report: Path, card: Path, *, temperature: float, measured: Iterab
     ran = f"a training run of {told['seconds']} s on {run['threads']} CPU threads"
     told["accuracy"] = [*told["accuracy"], *measured]
     written = f"Written by `python -m models.training.publish`, from the report of {ran}."
-    return _write(card, told, facts, limits, written, temperature=temperature)
+    return _write(card, told, facts, limits, written, temperature=temperature, scene_graph=_SCENES)
 
 
 def write_run_card(report: dict[str, Any], data: LearntData, card: Path, *, command: str, morphology: bool) -> Card:
@@ -196,11 +204,13 @@ def _write(
     written: str,
     *,
     temperature: float = 1.0,
+    scene_graph: str = "",
 ) -> Card:
     values = facts | report["domain"] | {"file": f"{facts['id']}.onnx", "halo": facts["window"] // 2}
     text = _CARD.format(
         written=written,
         temperature=_temperature(temperature),
+        scene_graph=scene_graph,
         limits_told="".join(f"    {_toml(limit)},\n" for limit in limits),
         **{name: _toml(value) for name, value in values.items()},
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import WeightsUnavailable
-from models.networks.magnet import FORMS, Magnet
+from models.networks.magnet import FORMS, STEP, Magnet
 from models.networks.variants import AnyNetwork
 from models.networks.weights import load_weights
 
@@ -38,6 +38,18 @@ class _Served(nn.Module):
         return _bytes(probabilities), _bytes(trust[:, 0])
 
 
+class _ServedScenes(nn.Module):
+    """The network on windows every 100 m, with the same outputs as `_Served`."""
+
+    def __init__(self, network: Magnet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, spectral: Tensor, morphology: Tensor) -> tuple[Tensor, ...]:
+        output = self.network.grid(spectral, morphology)
+        return _bytes(torch.softmax(output.logits, dim=1)), _bytes(output.trust.mean(dim=1))
+
+
 def _bytes(shares: Tensor) -> Tensor:
     return torch.round(FULL * shares).to(torch.uint8)
 
@@ -51,13 +63,14 @@ def load_magnet(checkpoint: Path) -> Magnet:
 
 
 def export_magnet(checkpoint: Path, out: Path, tile: int = TILE, *, temperature: float = 1.0) -> Path:
-    """Write `out`/magnet.onnx, and the checkpoint beside it, and return the ONNX file.
+    """Write `out`/magnet.onnx, magnet-scenes.onnx and the checkpoint beside them, and return the first.
 
-    See `export_network` for the graph; its weights are those of the checkpoint exactly.
+    See `export_network` and `export_scenes` for the graphs; their weights are those of the checkpoint exactly.
     """
     network = load_magnet(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     target = export_network(network, out / "magnet.onnx", tile, temperature=temperature)
+    export_scenes(network, out / "magnet-scenes.onnx", tile, temperature=temperature)
     if checkpoint.resolve() != (out / "magnet.safetensors").resolve():
         shutil.copyfile(checkpoint, out / "magnet.safetensors")
     return target
@@ -73,17 +86,33 @@ def export_network(
     with morphology `morphology_weight` (1, tile, tile) uint8, 255 alpha_m, the mean over its groups. Logits are
     divided by `temperature`.
     """
-    side, names = tile + network.window, ["spectral", "morphology"][: 1 + morphology]
-    example = tuple(torch.zeros(1, channels, side, side) for channels in (network.bands, FORMS)[: len(names)])
-    answers = ["probabilities", "morphology_weight"][: len(names)]
+    inputs = ["spectral", "morphology"][: 1 + morphology]
+    with _tempered(network, temperature):
+        return _write(_Served(network), network.bands, tile + network.window, inputs, target)
+
+
+def export_scenes(network: Magnet, target: Path, tile: int = TILE, *, temperature: float = 1.0) -> Path:
+    """Write the network as a graph that answers once every ten pixels to `target` and return it.
+
+    It takes `spectral` (1, bands, tile + 22, tile + 22) and `morphology` (1, 6, tile + 22, tile + 22) float32 and gives
+    `probabilities` (1, 17, tile / 10, tile / 10) and `morphology_weight` (1, tile / 10, tile / 10) uint8 as
+    `export_network`'s graph does: for the window centred on each cell of ten pixels.
+    """
+    side = tile + network.window - STEP
+    with _tempered(network, temperature):
+        return _write(_ServedScenes(network), network.bands, side, ["spectral", "morphology"], target)
+
+
+def _write(served: nn.Module, bands: int, side: int, inputs: list[str], target: Path) -> Path:
+    example = tuple(torch.zeros(1, channels, side, side) for channels in (bands, FORMS)[: len(inputs)])
     # Model repositories link to the weights: a file that is there is replaced, never written into.
     scratch = target.with_name(f".{target.name}.new")
-    with torch.no_grad(), _tempered(network, temperature), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings():
         # What the tracer holds for constants is constant here.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not told in its stubs
         torch.onnx.export(
-            _Served(network).eval(), example, scratch, opset_version=OPSET, dynamo=False, do_constant_folding=True,
-            input_names=names, output_names=answers,
+            served.eval(), example, scratch, opset_version=OPSET, dynamo=False, do_constant_folding=True,
+            input_names=inputs, output_names=["probabilities", "morphology_weight"][: len(inputs)],
         )  # fmt: skip
     model = onnx.load(scratch)
     model.producer_version = model.doc_string = ""

@@ -16,7 +16,7 @@ import httpx
 from celery import Celery
 from rich.console import Console
 
-from jobs.queue import QUEUES, make_app
+from jobs.queue import INTERACTIVE, QUEUES, make_app
 from jobs.settings import Settings
 from models.cards import cards
 from models.serving import build_repository
@@ -50,7 +50,10 @@ class EmbeddedStack:
         workers: int | None = None,
         overrides: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare a stack; `workers` are Celery processes (default: the cores, at most 4), `overrides` environment."""
+        """Prepare a stack; `workers` are Celery processes (default: the cores, at most 4), `overrides` environment.
+
+        One process more takes the jobs of one block.
+        """
         self.folder = folder.resolve()
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -59,6 +62,7 @@ class EmbeddedStack:
         self._stack = ExitStack()
         self.triton: EmbeddedTriton | None = None
         self.worker: GuardedProcess | None = None
+        self.interactive: GuardedProcess | None = None
         self.service: GuardedProcess | None = None
         self.environment: dict[str, str] = {}
 
@@ -94,7 +98,7 @@ class EmbeddedStack:
 
     def failed(self) -> str | None:
         """Return what has ended by itself, with the end of its log, or None while all is well."""
-        for process in (self.worker, self.service):
+        for process in (self.worker, self.interactive, self.service):
             if process and not process.alive:
                 return process.failure("ended by itself").detail
         return None
@@ -107,6 +111,7 @@ class EmbeddedStack:
         self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
         self.environment = self._environment(valkey.broker_url(0), valkey.url(1), self.triton.grpc_url)
         self.worker = self._launch("worker", self._worker_command(), grace=20.0)
+        self.interactive = self._launch("interactive", self._interactive_command(), grace=20.0)
         self.service = self._launch("service", self._service_command(), grace=10.0)
         self.service.wait_until(self._answers, timeout=START_TIMEOUT)
         self.worker.wait_until(self._worker_answers, timeout=START_TIMEOUT)
@@ -134,20 +139,10 @@ class EmbeddedStack:
 
     def _worker_command(self) -> list[str]:
         schedule = self.folder / "beat-schedule"
-        return [
-            *(sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", "--beat", "-s", str(schedule)),
-            *(
-                "-Q",
-                ",".join(QUEUES),
-                "-c",
-                str(self._workers),
-                "-n",
-                "embedded@localhost",
-                "-l",
-                "WARNING",
-                "--without-mingle",
-            ),
-        ]
+        return [*_celery("embedded", QUEUES, self._workers), "--beat", "-s", str(schedule)]
+
+    def _interactive_command(self) -> list[str]:
+        return _celery("interactive", (INTERACTIVE,), 1)
 
     def _service_command(self) -> list[str]:
         bentoml = [sys.executable, "-m", "bentoml", "serve", "service.service:Cityzones"]
@@ -161,7 +156,15 @@ class EmbeddedStack:
 
     def _worker_answers(self) -> bool:
         app: Celery = make_app(self.settings)
-        return bool(app.control.ping(timeout=0.5))
+        return len(app.control.ping(timeout=0.5)) == 2  # noqa: PLR2004 - the worker and the interactive one
+
+
+def _celery(name: str, queues: tuple[str, ...], processes: int) -> list[str]:
+    """Return the command of one worker."""
+    return [
+        *(sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", "-Q", ",".join(queues)),
+        *("-c", str(processes), "-n", f"{name}@localhost", "-l", "WARNING", "--without-mingle"),
+    ]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import rasterio
 from shapely.geometry import Point
 
 from jobs.errors import BadVector
+from jobs.inspection import inspect_file
 from jobs.queue import make_app
 from jobs.request import DEFAULT_OUTPUTS, parse_execute
 from jobs.settings import Settings
@@ -42,14 +43,15 @@ def write_reference(sample: Path, path: Path) -> Path:
     return path
 
 
-def submit(context: Context, sample: Path) -> str:
+def submit(context: Context, sample: Path, **more) -> str:
     uploads = {}
     folder = context.storage.folder
     reference = write_reference(sample, folder.parent / f"{folder.name}-reference.gpkg")
     for name, path in (
         ("parcels", sample / "parcels.gpkg"), ("buildings", sample / "buildings.gpkg"), ("reference", reference),
     ):  # fmt: skip
-        uploads[name] = context.uploads.add(path, filename=path.name, kind="vector", suffix=".gpkg", facts={}).upload
+        facts = inspect_file(path, path.name, context.settings).facts
+        uploads[name] = context.uploads.add(path, filename=path.name, kind="vector", suffix=".gpkg", facts=facts).upload
     inputs = {
         "aoi": json.loads((sample / "aoi.geojson").read_text()),
         "imagery": {"stac": {"collection": "procedural-sentinel-2", "datetime": "2000-01-01/2100-01-01"}},
@@ -57,6 +59,7 @@ def submit(context: Context, sample: Path) -> str:
         "buildings": {"upload": uploads["buildings"]},
         "reference": {"upload": uploads["reference"], "class_field": "zone"},
         "outputs": [*DEFAULT_OUTPUTS, "accuracy", "uncertainty"],
+        **more,
     }
     return context.store.create("local-climate-zones", parse_execute({"inputs": inputs})).job
 
@@ -65,7 +68,7 @@ def run(context: Context, job: str):
     plan = make_plan(context, job)
     for block in plan.blocks:
         map_block(context, plan, block, still_wanted=lambda: None)
-    assemble(context, plan)
+    assemble(context, plan, still_wanted=lambda: None)
     return plan
 
 
@@ -112,12 +115,38 @@ def test_every_step_run_twice_changes_no_byte(small):
         context.storage.delete([marker_key(plan.job, block.id)])
         map_block(context, plan, block, still_wanted=lambda: None)
     assert make_plan(context, plan.job) == plan
-    assemble(context, plan)
+    assemble(context, plan, still_wanted=lambda: None)
     assert bytes_below(folder) == before
 
 
 def opened(context: Context, job: str, name: str) -> bytes:
     return context.storage.get(context.store.result(job).outputs[name].key)
+
+
+def rasters(context: Context, job: str, *names: str) -> list[np.ndarray]:
+    found = []
+    for name in names:
+        with rasterio.open(context.storage.folder / context.store.result(job).outputs[name].key) as raster:
+            found.append(raster.read())
+    return found
+
+
+def test_map_of_scene_cells_has_what_lies_at_the_centre_of_each(stack, sample, tmp_path):
+    """The graph for scene cells and that for pixels say the same of the same window."""
+    context = context_of(stack, tmp_path / "store", 240)
+    fine = run(context, submit(context, sample, units="scene"))
+    coarse = run(context, submit(context, sample, units="scene", resolution=100))
+    assert (fine.scene_graph, coarse.scene_graph, coarse.map_side) == (False, True, 10)
+    names = ("map", "confidence", "units", "uncertainty")
+    for name, pixels, cells in zip(
+        names, rasters(context, fine.job, *names), rasters(context, coarse.job, *names), strict=True
+    ):
+        assert cells.shape[1:] == (-(-pixels.shape[1] // 10), -(-pixels.shape[2] // 10))
+        centres = pixels[:, 5::10, 5::10]
+        assert np.array_equal(centres[:4], cells[:4, : centres.shape[1], : centres.shape[2]]), name
+    with rasterio.open(context.storage.folder / context.store.result(coarse.job).outputs["map"].key) as raster:
+        assert raster.res == (100, 100)
+    assert np.isclose(context.store.result(coarse.job).coverage, 1)
 
 
 def test_the_map_is_assessed_with_the_reference_data(small):

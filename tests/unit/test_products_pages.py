@@ -25,9 +25,9 @@ from models.classes import LOCAL_CLIMATE_ZONES
 from worker.imagery.plan import ImageryPlan, SceneRecord
 from worker.products.accuracy import Accuracy, assess
 from worker.products.doubts import BANDS
-from worker.products.facts import MapFacts, measure
+from worker.products.facts import MapFacts, Measured, Tally
 from worker.products.factsheet import write_factsheet
-from worker.products.preview import draw_preview
+from worker.products.preview import Thumbnail, draw_preview
 from worker.products.stac import EXTENSIONS, MLM, make_item
 
 GRID = Grid("EPSG:32634", 340_000.0, 6_038_000.0, 10.0, 90, 60)
@@ -36,6 +36,25 @@ CLASSES[:, :40], CLASSES[:, 40:80], CLASSES[:6, 40:80] = 5, 17, 15
 UNITS = np.where(CLASSES > 0, 2, 0).astype(np.uint8)
 UNITS[:30][CLASSES[:30] > 0] = 3
 CONFIDENCE = np.where(CLASSES > 0, 80, 0).astype(np.uint8)
+
+
+def measure(classes: np.ndarray, units: np.ndarray, confidence: np.ndarray) -> Measured:
+    """Tally rasters in four windows."""
+    tally = Tally()
+    for rows in (slice(0, 2), slice(2, None)):
+        for columns in (slice(0, 3), slice(3, None)):
+            tally.add(*(raster[rows, columns] for raster in (classes, units, confidence)))
+    return tally.measured(GRID, LOCAL_CLIMATE_ZONES)
+
+
+def thumbnail(classes: np.ndarray, side: int = 37) -> Thumbnail:
+    """Gather a thumbnail window by window."""
+    found = Thumbnail(classes.shape)
+    for row in range(0, classes.shape[0], side):
+        for column in range(0, classes.shape[1], side):
+            rows, columns = slice(row, row + side), slice(column, column + side)
+            found.add(rows, columns, classes[rows, columns])
+    return found
 
 
 def card(**changes: Any) -> Card:
@@ -74,7 +93,7 @@ def facts() -> MapFacts:
         card=card(),
         grid=GRID,
         km2=0.54,
-        measured=measure(CLASSES, UNITS, CONFIDENCE, grid=GRID, kinds=LOCAL_CLIMATE_ZONES),
+        measured=measure(CLASSES, UNITS, CONFIDENCE),
         imagery=imagery("2026-06-10", "2026-07-11"),
         created=datetime(2026, 7, 13, 9, 30, tzinfo=UTC),
         warnings=(Warned(code="odd", detail="<script>alert(1)</script>"),),
@@ -93,17 +112,17 @@ def outputs() -> dict[str, OutputFile]:
 
 
 def test_measured_figures() -> None:
-    measured = measure(CLASSES, UNITS, CONFIDENCE, grid=GRID, kinds=LOCAL_CLIMATE_ZONES)
+    measured = measure(CLASSES, UNITS, CONFIDENCE)
     shares = {a.kind.code: (round(a.km2, 6), round(a.share, 6)) for a in measured.classes if a.km2}
     assert shares == {5: (0.24, 0.5), 15: (0.024, 0.05), 17: (0.216, 0.45)}
-    assert {u.unit: u.share for u in measured.units} == {"parcel": 0.5, "scene": 0.5, "pixel": 0}
+    assert {u.unit: u.share for u in measured.units} == {"parcel": 0.5, "block": 0, "scene": 0.5, "pixel": 0}
     assert measured.mapped_km2 == pytest.approx(0.48)
     assert measured.mean_confidence == pytest.approx(80)
 
 
 def test_nothing_mapped_is_measured_too() -> None:
     nothing = np.zeros((4, 4), np.uint8)
-    measured = measure(nothing, nothing, nothing, grid=GRID, kinds=LOCAL_CLIMATE_ZONES)
+    measured = measure(nothing, nothing, nothing)
     assert (measured.mapped_km2, measured.mean_confidence) == (0, 0)
 
 
@@ -111,7 +130,7 @@ def test_nothing_mapped_is_measured_too() -> None:
 def test_previews_of_any_shape_are_pictures_of_sensible_size(facts: MapFacts, shape: tuple[int, int]) -> None:
     classes = np.full(shape, 17, np.uint8)
     grid = Grid(GRID.crs, 0.0, 0.0, 10.0, shape[1], shape[0])
-    picture = Image.open(io.BytesIO(draw_preview(classes, replace(facts, grid=grid))))
+    picture = Image.open(io.BytesIO(draw_preview(thumbnail(classes), replace(facts, grid=grid))))
     assert picture.format == "PNG"
     assert 700 < picture.width < 1800
     assert 300 < picture.height < 1600
@@ -119,8 +138,8 @@ def test_previews_of_any_shape_are_pictures_of_sensible_size(facts: MapFacts, sh
 
 
 def test_a_preview_shows_north_up_and_never_changes(facts: MapFacts) -> None:
-    first = draw_preview(CLASSES, facts)
-    assert first == draw_preview(CLASSES, facts)
+    first = draw_preview(thumbnail(CLASSES), facts)
+    assert first == draw_preview(thumbnail(CLASSES), facts)
     picture = Image.open(io.BytesIO(first))
     assert picture.getpixel((40 + 10, 128 + 10)) == (255, 102, 0)
     assert picture.getpixel((40 + 13 * 60, 128 + 10)) == (0, 0, 0)
@@ -157,7 +176,7 @@ def reference(*codes: tuple[int, int], polygons: bool = True) -> Accuracy:
     counts = np.zeros((len(codes), 18), np.int64)
     counts[np.arange(len(codes)), [found for _, found in codes]] = 10
     truth, kind = np.array([t for t, _ in codes]), np.full(len(codes), polygons)
-    km2 = np.array([a.km2 for a in measure(CLASSES, UNITS, CONFIDENCE, grid=GRID, kinds=LOCAL_CLIMATE_ZONES).classes])
+    km2 = np.array([a.km2 for a in measure(CLASSES, UNITS, CONFIDENCE).classes])
     return assess(truth, counts, kind, classes=LOCAL_CLIMATE_ZONES, mapped_km2=km2)
 
 
@@ -181,7 +200,7 @@ def test_reference_that_missed_the_map_says_so(facts: MapFacts) -> None:
 
 def test_a_factsheet_of_nothing_says_so(facts: MapFacts) -> None:
     nothing = np.zeros((4, 4), np.uint8)
-    measured = measure(nothing, nothing, nothing, grid=GRID, kinds=LOCAL_CLIMATE_ZONES)
+    measured = measure(nothing, nothing, nothing)
     page = write_factsheet(replace(facts, measured=measured, parcels=None, warnings=(), imagery=imagery()), b"png")
     assert "No pixel could be mapped" in page
     assert "<h2>Warnings</h2>" not in page

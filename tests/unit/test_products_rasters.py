@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -15,7 +17,7 @@ from rio_cogeo import cog_validate
 
 from jobs.area import Grid
 from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES
-from worker.products.cog import UNIT_COLOURS, CogBand, class_colours, class_tags, write_bands, write_cog
+from worker.products.cog import UNIT_COLOURS, Canvas, CogBand, class_colours, class_tags
 from worker.products.style import legend, parcels_qml, parcels_sld, raster_qml, raster_sld, style_zip
 
 RNG = np.random.default_rng(5)
@@ -30,11 +32,24 @@ def classes_of(height: int, width: int) -> np.ndarray:
     return coarse.repeat(10, axis=0).repeat(10, axis=1)[:height, :width]
 
 
+def publish(
+    path: Path, data: np.ndarray, bands: Sequence[CogBand], *, tile: int = 512, nodata: int = 0, **told: Any
+) -> None:
+    """Paint an array tile by tile, in the order of its columns, and publish it."""
+    height, width = data.shape[-2:]
+    count = 1 if data.ndim == 2 else len(data)
+    with Canvas(path.with_suffix(".plain"), grid_of(height, width), count=count, nodata=nodata, tile=tile) as canvas:
+        for column in range(0, width, tile):
+            for row in range(0, height, tile):
+                rows, columns = slice(row, min(row + tile, height)), slice(column, min(column + tile, width))
+                canvas.write(rows, columns, data[..., rows, columns])
+                assert (canvas.read(rows, columns) == data.reshape(-1, height, width)[0, rows, columns]).all()
+        canvas.publish(path, bands, **told)
+
+
 def write(path: Path, data: np.ndarray) -> None:
-    write_cog(
-        path, data, grid_of(*data.shape), description="Local Climate Zone", colours=class_colours(LOCAL_CLIMATE_ZONES),
-        tags={"CITYZONES_JOB": "job_x"}, band_tags=class_tags(LOCAL_CLIMATE_ZONES),
-    )  # fmt: skip
+    band = CogBand("Local Climate Zone", class_tags(LOCAL_CLIMATE_ZONES))
+    publish(path, data, [band], colours=class_colours(LOCAL_CLIMATE_ZONES), tags={"CITYZONES_JOB": "job_x"})
 
 
 @pytest.mark.parametrize("shape", [(1300, 1700), (60, 80), (1, 1), (512, 513)])
@@ -72,17 +87,27 @@ def test_overviews_hold_only_classes_of_the_map(tmp_path: Path) -> None:
 
 def test_confidence_averages_in_its_overviews(tmp_path: Path) -> None:
     data = np.where(np.indices((1024, 1024)).sum(axis=0) % 2, 40, 60).astype(np.uint8)
-    write_cog(tmp_path / "c.tif", data, grid_of(1024, 1024), description="confidence", overview="average")
+    publish(tmp_path / "c.tif", data, [CogBand("confidence")], overview="average")
     with rasterio.open(tmp_path / "c.tif", overview_level=0) as source:
         assert (source.read(1) == 50).all()
 
 
-def test_written_twice_and_by_windows_the_bytes_are_the_same(tmp_path: Path) -> None:
+def test_written_twice_and_by_other_windows_the_bytes_are_the_same(tmp_path: Path) -> None:
     data = classes_of(1100, 900)
-    for name, values in (("a", data), ("b", data), ("c", lambda rows, columns: data[rows, columns])):
-        write_cog(tmp_path / name, values, grid_of(1100, 900), description="x", colours=UNIT_COLOURS)
+    for name, tile in (("a", 512), ("b", 512), ("c", 240)):
+        publish(tmp_path / name, data, [CogBand("x")], colours=UNIT_COLOURS, tile=tile)
     first, *others = ((tmp_path / name).read_bytes() for name in "abc")
     assert all(first == other for other in others)
+
+
+def test_what_was_not_painted_is_no_data(tmp_path: Path) -> None:
+    with Canvas(tmp_path / ".plain", grid_of(700, 900)) as canvas:
+        canvas.write(slice(0, 240), slice(480, 720), np.full((240, 240), 9, np.uint8))
+        canvas.publish(tmp_path / "map.tif", [CogBand("x")])
+    with rasterio.open(tmp_path / "map.tif") as source:
+        values = source.read(1)
+    assert (values == 9).sum() == 240 * 240
+    assert set(np.unique(values)) == {0, 9}
 
 
 def test_a_map_without_any_pixel_can_be_written(tmp_path: Path) -> None:
@@ -131,7 +156,7 @@ def test_legends_do_not_say_a_name_twice() -> None:
 
 def test_a_band_without_a_value_is_written_all_the_same(tmp_path: Path) -> None:
     data = np.stack((classes_of(60, 80), np.full((60, 80), 255, np.uint8)))
-    write_bands(tmp_path / "a.tif", data, grid_of(60, 80), bands=[CogBand("a"), CogBand("b")], nodata=255, tags={})
+    publish(tmp_path / "a.tif", data, [CogBand("a"), CogBand("b")], overview="nearest", nodata=255)
     assert cog_validate(tmp_path / "a.tif", strict=True)[0]
     with rasterio.open(tmp_path / "a.tif") as source:
         assert (source.read() == data).all()
@@ -142,7 +167,7 @@ def test_several_bands_make_one_valid_cog_with_names(tmp_path: Path) -> None:
     data[:, :5] = 255
     bands = [CogBand(f"band {k}", {"NAME": f"b{k}"}) for k in range(3)]
     for name in ("one", "two"):
-        write_bands(tmp_path / name, data, grid_of(700, 900), bands=bands, nodata=255, tags={"JOB": "x"})
+        publish(tmp_path / name, data, bands, overview="nearest", nodata=255, tags={"JOB": "x"})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert cog_validate(tmp_path / "one", strict=True) == (True, [], [])
     with rasterio.open(tmp_path / "one") as source:

@@ -173,7 +173,7 @@ def test_pixels_are_counted_whatever_the_blocks(side: int):
         square(47, 2, 6),
     ]
     frame = frame_of(shapes, [1] * 6)
-    counts = count_mapped(frame, mapped, GRID, cut_blocks(GRID, side, AREA), 17)
+    counts = count_mapped(frame, lambda rows, columns: mapped[rows, columns], GRID, cut_blocks(GRID, side, AREA), 17)
     assert counts.shape == (6, 18)
     assert [int(row.argmax()) for row in counts[:3]] == [2, 7, 0]
     assert counts[:3].sum(axis=1).tolist() == [1, 1, 1]

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
-import pyarrow.parquet as pq
 import shapely
 
 from jobs.area import Grid
+from jobs.errors import NoImagery
 from jobs.plan import Block, Plan
 from models.cards import Card, card_of
 from models.morphology import CHANNELS, HALO_METRES, morphology
 from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window_with_extras, padded_window
-from worker.parcels.zonal import coverage_sums, sums_table
 from worker.pipeline import probabilities, reasons
+from worker.pipeline.sums import write_sums
+from worker.pipeline.tables import read_frame
 
 Image = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -32,10 +32,11 @@ COVERAGE_METRES = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    context: Context
-    plan: Plan
-    card: Card
+class _Mapped:
+    """A block's probabilities (class, node row, node column) and, where the job keeps them, reasons."""
+
+    values: probabilities.Probabilities
+    reasons: probabilities.Probabilities | None
 
 
 def map_block(context: Context, plan: Plan, block: Block, *, still_wanted: Callable[[], None]) -> None:
@@ -43,26 +44,29 @@ def map_block(context: Context, plan: Plan, block: Block, *, still_wanted: Calla
     marker = marker_key(plan.job, block.id)
     if context.storage.size(marker) is not None:
         return
-    job = _Job(context, plan, card_of(plan.model))
-    window = padded_window(block, job.card)
-    image = open_imagery(
-        ImageryPlan.model_validate(plan.imagery), job.card, context.uploads, context.settings, context.scratch
-    ).read(window.row, window.column, window.height, window.width)
-    building = _morphology(job, window) if job.card.input.morphology else None
-    values, extras = map_window_with_extras(
-        context.models, job.card, block, image.reflectance, building,
-        extras=reasons.extras_of(plan, job.card), before_tile=still_wanted,
-    )  # fmt: skip
-    valid = _valid_nodes(image.valid, block, job.card)
-    values = np.where(valid, values, 0).astype(np.uint8)
-    probabilities.write(context.storage, plan, job.card, block, values)
-    if reasons.wanted(plan, job.card):
-        told = reasons.gather(job.card, block, (image.reflectance, building), extras)
-        reasons.write(context.storage, plan, job.card, block, told)
-    if plan.parcels:
-        _write_sums(job, block, values, valid)
-    done = {"block": block.id, "valid_nodes": int(valid.sum()), "nodes": int(valid.size)}
+    card = serving_card(plan)
+    told = _taken(context, plan, card, block) if plan.source else _inferred(context, plan, card, block, still_wanted)
+    probabilities.write(context.storage, plan, card, block, told.values)
+    if told.reasons is not None:
+        reasons.write(context.storage, plan, card, block, told.reasons)
+    if plan.parcels and not card.units.filter_scale:
+        write_sums(context, plan, card, block, told.values)
+    valid = int(np.count_nonzero(told.values.max(axis=0)))
+    done = {"block": block.id, "valid_nodes": valid, "nodes": told.values[0].size}
     context.storage.put(marker, json.dumps(done).encode())
+
+
+def leave_unread(context: Context, plan: Plan, block: Block, why: str) -> None:
+    """Mark a block as done whose imagery could not be read: it stays empty, and the map says so."""
+    told = {"block": block.id, "why": why}
+    context.storage.put(f"{unread_folder(plan.job)}/{block.id}.json", json.dumps(told).encode())
+    context.storage.put(marker_key(plan.job, block.id), json.dumps({"block": block.id, "valid_nodes": 0}).encode())
+
+
+def serving_card(plan: Plan) -> Card:
+    """Return the card a job maps with: where its map is of scene cells, that of the network's graph for those."""
+    card = card_of(plan.model)
+    return card.for_scenes() if plan.scene_graph else card
 
 
 def marker_key(job: str, block: str) -> str:
@@ -70,26 +74,47 @@ def marker_key(job: str, block: str) -> str:
     return f"jobs/{job}/blocks/{block}.json"
 
 
-def sums_key(job: str, block: str) -> str:
-    """Return the key of a block's partial sums."""
-    return f"jobs/{job}/sums/{block}.parquet"
+def unread_folder(job: str) -> str:
+    """Return the key below which it stands why blocks could not be read."""
+    return f"jobs/{job}/unread"
 
 
-def read_frame(context: Context, key: str) -> gpd.GeoDataFrame:
-    """Read a table that planning wrote."""
-    data = context.storage.get(key)
-    if data is None:
-        msg = f"{key} is missing although the plan names it"
-        raise RuntimeError(msg)
-    return gpd.read_parquet(io.BytesIO(data))
+def _taken(context: Context, plan: Plan, card: Card, block: Block) -> _Mapped:
+    """Return what a finished job knows of the block."""
+    assert plan.source is not None  # noqa: S101 - map_block looked
+    storage, source = context.storage, plan.source
+    if storage.size(marker_key(source, block.id)) is None:
+        msg = f"the job {source} whose probabilities were asked for was deleted; map the area again"
+        raise NoImagery(msg)
+    values = probabilities.read(storage, plan, card, block, key=probabilities.path(source))
+    return _Mapped(values, reasons.read(storage, plan, card, block, job=source))
 
 
-def _morphology(job: _Job, window: PaddedWindow) -> Image:
+def _inferred(context: Context, plan: Plan, card: Card, block: Block, still_wanted: Callable[[], None]) -> _Mapped:
+    """Return what the network says of the block; imagery is read while the buildings are burnt."""
+    window = padded_window(block, card)
+    imagery = open_imagery(
+        ImageryPlan.model_validate(plan.imagery), card, context.uploads, context.settings, context.scratch
+    )
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(imagery.read, window.row, window.column, window.height, window.width)
+        building = _morphology(context, plan, window) if card.input.morphology else None
+        image = reading.result()
+    values, extras = map_window_with_extras(
+        context.models, card, block, image.reflectance, building,
+        extras=reasons.extras_of(plan, card), before_tile=still_wanted,
+    )  # fmt: skip
+    values = np.where(_valid_nodes(image.valid, block, card), values, 0).astype(np.uint8)
+    rasters = (image.reflectance, building)
+    return _Mapped(values, reasons.gather(card, block, rasters, extras) if plan.keeps_reasons else None)
+
+
+def _morphology(context: Context, plan: Plan, window: PaddedWindow) -> Image:
     """Return the morphology channels of a window, (channel, y, x); all zero, so not valid, without buildings."""
-    if not job.plan.has_buildings:
+    if not plan.has_buildings:
         return np.zeros((len(CHANNELS), window.height, window.width), np.float32)
-    frame = read_frame(job.context, f"jobs/{job.plan.job}/buildings.parquet")
-    grid = job.plan.pixel_grid.window(window.row, window.column, window.height, window.width)
+    frame = read_frame(context, f"jobs/{plan.job}/buildings.parquet")
+    grid = plan.pixel_grid.window(window.row, window.column, window.height, window.width)
     around = shapely.box(*grid.bounds).buffer(HALO_METRES, join_style="mitre")
     near = frame.iloc[np.sort(frame.sindex.query(around, predicate="intersects"))]
     covered = _covered(grid, frame.total_bounds)
@@ -115,14 +140,3 @@ def _valid_nodes(valid: Mask, block: Block, card: Card) -> Mask:
     core = valid[halo : halo + rows * step, halo : halo + columns * step]
     share: Mask = core.reshape(rows, step, columns, step).mean(axis=(1, 3)) >= card.units.min_valid
     return share
-
-
-def _write_sums(job: _Job, block: Block, values: Any, valid: Mask) -> None:
-    parcels = read_frame(job.context, f"jobs/{job.plan.job}/parcels.parquet")
-    grid, step = job.plan.pixel_grid, job.card.geometry.step
-    core = grid.window(block.row, block.column, 1, 1)
-    lattice = Grid(grid.crs, core.left, core.top, grid.resolution * step, valid.shape[1], valid.shape[0])
-    sums = coverage_sums(parcels.geometry.to_numpy(), values, valid, lattice)
-    sink = io.BytesIO()
-    pq.write_table(sums_table(sums), sink, compression="zstd")
-    job.context.storage.put(sums_key(job.plan.job, block.id), sink.getvalue())

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import geopandas as gpd
-import numpy as np
-from numpy.typing import NDArray
 
 from jobs.plan import Plan
 from jobs.record import OutputFile
@@ -19,10 +17,10 @@ from jobs.storage import Storage
 from models.cards import Card
 from worker.parcels.units import Verdicts
 from worker.pipeline import probabilities
+from worker.pipeline.painting import Painting
 from worker.products.accuracy import accuracy_document
-from worker.products.cog import UNIT_COLOURS, CogBand, class_colours, class_tags, write_bands, write_cog
+from worker.products.cog import UNIT_COLOURS, UNIT_TITLES, CogBand, class_colours, class_tags
 from worker.products.doubts import BANDS
-from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import MapFacts
 from worker.products.factsheet import write_factsheet
 from worker.products.parcels import parcel_table, write_geopackage, write_geoparquet
@@ -30,25 +28,17 @@ from worker.products.preview import draw_preview
 from worker.products.stac import make_item
 from worker.products.style import style_zip
 
-Bytes = NDArray[np.uint8]
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A decided map: three bands (y, x) over the job's grid, and the judged parcels if there were any.
-
-    `uncertainty` (band, y, x) is that of worker.pipeline.uncertainty, where it was asked for.
-    """
+    """A decided map as it was painted, and the judged parcels if there were any."""
 
     plan: Plan
     facts: MapFacts
-    classes: Bytes
-    confidence: Bytes
-    units: Bytes
-    parcels: gpd.GeoDataFrame | None
-    verdicts: Verdicts | None
-    uncertainty: Bytes | None = None
+    painting: Painting
+    judged: tuple[gpd.GeoDataFrame, Verdicts] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +52,23 @@ class _Output:
 
     def possible(self, finished: Finished) -> bool:
         """Say whether the job had what this output tells of."""
-        return not (self.of_parcels and finished.verdicts is None) and not (
+        return not (self.of_parcels and finished.judged is None) and not (
             self.of_reference and finished.facts.reference is None
         )
 
 
-def write_outputs(finished: Finished, folder: Path, storage: Storage) -> dict[str, OutputFile]:
+def write_outputs(
+    finished: Finished, folder: Path, storage: Storage, *, still_wanted: Callable[[], None]
+) -> dict[str, OutputFile]:
     """Write the outputs asked for into `folder`, store them, and return what they are by name.
 
-    Outputs of parcels or reference data are left out of a job without them. The item comes last, as it describes the
-    others.
+    `still_wanted` is called before each and may raise to stop. Outputs of parcels or reference data are left out of a
+    job without them. The item comes last, as it describes the others.
     """
     outputs: dict[str, OutputFile] = {}
     for name, output in _OUTPUTS.items():
         if name in finished.plan.outputs and output.possible(finished):
+            still_wanted()
             path = folder / output.filename
             output.write(finished, path, storage)
             outputs[name] = _put(storage, finished.plan.job, path, output)
@@ -103,40 +96,27 @@ def _put(storage: Storage, job: str, path: Path, output: _Output) -> OutputFile:
 
 def _map(finished: Finished, path: Path, _: Storage) -> None:
     card = finished.facts.card
-    write_cog(
-        path,
-        finished.classes,
-        finished.facts.grid,
-        description=finished.facts.title,
-        colours=class_colours(card.classes),
-        tags=_tags(finished, card),
-        band_tags=class_tags(card.classes),
-    )
+    band = CogBand(finished.facts.title, class_tags(card.classes))
+    tags = _tags(finished, card)
+    finished.painting.classes.publish(path, [band], colours=class_colours(card.classes), tags=tags)
 
 
 def _confidence(finished: Finished, path: Path, _: Storage) -> None:
-    told = "Probability of the class, percent"
-    tags = _tags(finished, finished.facts.card)
-    write_cog(path, finished.confidence, finished.facts.grid, description=told, overview="average", tags=tags)
+    band = CogBand("Probability of the class, percent")
+    finished.painting.confidence.publish(path, [band], overview="average", tags=_tags(finished, finished.facts.card))
 
 
 def _units(finished: Finished, path: Path, _: Storage) -> None:
-    told = "Deciding unit: 1 pixel, 2 scene cell, 3 parcel"
+    band = CogBand("Deciding unit: " + ", ".join(f"{code} {UNIT_TITLES[code]}" for code in UNIT_COLOURS))
     tags = _tags(finished, finished.facts.card)
-    write_cog(path, finished.units, finished.facts.grid, description=told, colours=UNIT_COLOURS, tags=tags)
+    finished.painting.units.publish(path, [band], colours=UNIT_COLOURS, tags=tags)
 
 
 def _uncertainty(finished: Finished, path: Path, _: Storage) -> None:
-    assert finished.uncertainty is not None  # noqa: S101 - assembly makes it where the plan names the output
+    assert finished.painting.doubts is not None  # noqa: S101 - there where the plan names the output
     bands = [CogBand(text, {"NAME": name}) for name, text in BANDS]
-    write_bands(
-        path,
-        finished.uncertainty,
-        finished.facts.grid,
-        bands=bands,
-        nodata=UNSURE,
-        tags=_tags(finished, finished.facts.card),
-    )
+    tags = _tags(finished, finished.facts.card)
+    finished.painting.doubts.publish(path, bands, overview="nearest", tags=tags)
 
 
 def _tags(finished: Finished, card: Card) -> dict[str, str]:
@@ -158,16 +138,16 @@ def _parcels_gpkg(finished: Finished, path: Path, _: Storage) -> None:
 
 
 def _table(finished: Finished) -> gpd.GeoDataFrame:
-    assert finished.verdicts is not None  # noqa: S101 - write_outputs leaves parcels out of a job without them
-    return parcel_table(finished.parcels, finished.verdicts, finished.facts.card.classes)
+    assert finished.judged is not None  # noqa: S101 - write_outputs leaves parcels out of a job without them
+    return parcel_table(*finished.judged, finished.facts.card.classes)
 
 
 def _preview(finished: Finished, path: Path, _: Storage) -> None:
-    path.write_bytes(draw_preview(finished.classes, finished.facts))
+    path.write_bytes(draw_preview(finished.painting.thumbnail, finished.facts))
 
 
 def _factsheet(finished: Finished, path: Path, _: Storage) -> None:
-    preview = draw_preview(finished.classes, finished.facts)
+    preview = draw_preview(finished.painting.thumbnail, finished.facts)
     path.write_text(write_factsheet(finished.facts, preview), encoding="utf-8")
 
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
 
-import geopandas as gpd
 import numpy as np
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from jobs.area import Area, Grid, check_limits, parse_area, project
+from jobs.errors import ImageryUnavailable
 from jobs.plan import Plan, cut_blocks, grid_record
 from jobs.record import RequestRecord, Warned
 from jobs.request import Execute, Inputs, parse_execute
+from jobs.sources import check_source, finished_plan
 from models.cards import Card, card_of
 from worker.context import Context
 from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_imagery
 from worker.parcels.cleaning import clean_parcels
+from worker.parcels.grouping import group_small
 from worker.parcels.sources import load_buildings, load_parcels
 from worker.pipeline import probabilities, reasons
+from worker.pipeline.mapping import serving_card
+from worker.pipeline.tables import write_frame
 from worker.reference import load_reference
 
 PROBE_PIXELS = 240
+log = logging.getLogger(__name__)
 
 
 def make_plan(context: Context, job: str) -> Plan:
@@ -38,38 +43,86 @@ def make_plan(context: Context, job: str) -> Plan:
     execute = parse_execute(request.execute)
     context.live.update(job, phase="choosing imagery")
     plan = _plan(context, request, execute)
-    probabilities.create(context.storage, plan, card_of(plan.model))
-    reasons.create(context.storage, plan, card_of(plan.model))
+    probabilities.create(context.storage, plan, serving_card(plan))
+    reasons.create(context.storage, plan, serving_card(plan))
     return context.store.freeze_plan(plan)
 
 
 def _plan(context: Context, request: RequestRecord, execute: Execute) -> Plan:
-    inputs, settings = execute.inputs, context.settings
-    card = card_of(inputs.model)
+    source = execute.inputs.imagery.job
+    ground = _new_ground(context, execute.inputs) if source is None else _known_ground(context, request, source)
+    return _complete(context, request, execute, ground)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What is mapped, and from what: chosen anew, or taken from a finished job (`source`)."""
+
+    card: Card
+    imagery: ImageryPlan
+    block_pixels: int
+    has_buildings: bool
+    scene_graph: bool
+    source: Plan | None = None
+
+
+def _new_ground(context: Context, inputs: Inputs) -> _Ground:
+    settings, card = context.settings, card_of(inputs.model)
     area = None if inputs.aoi is None else _area(inputs, card, settings.max_vertices)
     imagery = plan_imagery(inputs, card, area, context.uploads, settings, context.scratch)
+    scene_graph = inputs.resolution > card.input.resolution and card.scene_graph is not None
+    return _Ground(card, imagery, settings.block_pixels, inputs.buildings is not None, scene_graph)
+
+
+def _known_ground(context: Context, request: RequestRecord, source: str) -> _Ground:
+    """Return the ground of a finished job; raises InvalidRequest where it cannot be taken."""
+    known = finished_plan(context.store, source)
+    inputs = parse_execute(request.execute).inputs
+    check_source(inputs, known)
+    imagery = ImageryPlan.model_validate(known.imagery)
+    return _Ground(
+        card_of(known.model), imagery, known.block_pixels, known.has_buildings, known.scene_graph, source=known
+    )
+
+
+def _complete(context: Context, request: RequestRecord, execute: Execute, ground: _Ground) -> Plan:
+    """Add parcels, reference data and blocks to a ground."""
+    inputs, imagery, card = execute.inputs, ground.imagery, ground.card
     grid = Grid(**imagery.grid)
     outline = project(shape(imagery.area), grid.crs)
     context.live.update(request.job, phase="cleaning parcels and buildings")
-    parcels, vector_warnings = _vectors(context, request.job, inputs, grid, outline)
-    reference, reference_warnings = _reference(context, request.job, inputs, grid, outline)
-    warnings = (*imagery.warnings, *vector_warnings, *reference_warnings, *_domain(context, imagery, card, grid))
+    parcels, vector_warnings = _vectors(context, request.job, inputs, card, grid, outline)
+    reference, reference_warnings = _reference(context, request.job, inputs, card, grid, outline)
+    known = ground.source
+    wanted = reasons.wanted(execute.selected, card)
+    keeps = wanted and (known is None or known.keeps_reasons)
+    warnings = [*imagery.warnings, *vector_warnings, *reference_warnings]
+    if known is None:
+        warnings.extend(_domain(context, imagery, card, grid))
+    elif wanted and not keeps:
+        detail = f"{known.job} kept no reasons: the last two bands of the uncertainty are empty"
+        warnings.append(Warned(code="reasons-not-kept", detail=detail))
     return Plan(
         job=request.job,
         model=card.id,
         model_version=card.version,
         grid=grid_record(grid),
-        block_pixels=settings.block_pixels,
-        blocks=cut_blocks(grid, settings.block_pixels, outline),
+        block_pixels=ground.block_pixels,
+        blocks=cut_blocks(grid, ground.block_pixels, outline),
         aoi=imagery.area,
         km2=imagery.km2,
         imagery=imagery.model_dump(mode="json"),
-        has_buildings=inputs.buildings is not None,
+        has_buildings=ground.has_buildings,
         parcels=parcels,
         reference=reference,
         units=inputs.units,
+        map_side=card.geometry.scene if inputs.resolution > card.input.resolution else 1,
+        scene_graph=ground.scene_graph,
+        source=None if known is None else known.job,
+        keeps_reasons=keeps,
+        min_coverage=inputs.min_coverage,
         outputs=execute.selected,
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
 
 
@@ -79,8 +132,8 @@ def _area(inputs: Inputs, card: Card, max_vertices: int) -> Area:
     return area
 
 
-def _vectors(
-    context: Context, job: str, inputs: Inputs, grid: Grid, outline: BaseGeometry
+def _vectors(  # noqa: PLR0917 - what it is for and where to look
+    context: Context, job: str, inputs: Inputs, card: Card, grid: Grid, outline: BaseGeometry
 ) -> tuple[int | None, Sequence[Warned]]:
     """Clean and store parcels and buildings; return the number of parcels and what the client should know."""
     where = (grid, outline, context.uploads, context.settings, context.scratch)
@@ -89,41 +142,38 @@ def _vectors(
     if inputs.buildings is not None:
         buildings = load_buildings(inputs.buildings, *where)
         warnings.extend(buildings.warnings)
-        _store(context, f"jobs/{job}/buildings.parquet", buildings.frame)
+        write_frame(context, f"jobs/{job}/buildings.parquet", buildings.frame)
     if inputs.parcels is not None:
         loaded = load_parcels(inputs.parcels, *where)
         cleaned = clean_parcels(loaded.frame, outline)
         warnings.extend((*loaded.warnings, *cleaned.warnings))
-        _store(context, f"jobs/{job}/parcels.parquet", cleaned.frame)
+        blocks = group_small(cleaned.frame, card.units)
+        write_frame(context, f"jobs/{job}/parcels.parquet", cleaned.frame.assign(block=blocks))
         count = len(cleaned.frame)
     return count, warnings
 
 
-def _reference(
-    context: Context, job: str, inputs: Inputs, grid: Grid, outline: BaseGeometry
+def _reference(  # noqa: PLR0917 - what it is for and where to look
+    context: Context, job: str, inputs: Inputs, card: Card, grid: Grid, outline: BaseGeometry
 ) -> tuple[int | None, Sequence[Warned]]:
     """Store the usable reference features; return their number and what the client should know."""
     if inputs.reference is None:
         return None, ()
-    classes = card_of(inputs.model).classes
     where = (context.uploads, context.settings, context.scratch)
-    loaded = load_reference(inputs.reference, classes, grid, outline, *where)
-    _store(context, f"jobs/{job}/reference.parquet", loaded.frame)
+    loaded = load_reference(inputs.reference, card.classes, grid, outline, *where)
+    write_frame(context, f"jobs/{job}/reference.parquet", loaded.frame)
     return len(loaded.frame), loaded.warnings
 
 
-def _store(context: Context, key: str, frame: gpd.GeoDataFrame) -> None:
-    with TemporaryDirectory(dir=context.scratch) as folder:
-        path = Path(folder) / "table.parquet"
-        frame.to_parquet(path, index=False, compression="zstd")
-        context.storage.put(key, path)
-
-
 def _domain(context: Context, imagery: ImageryPlan, card: Card, grid: Grid) -> Sequence[Warned]:
-    """Compare a window in the grid's middle with what the network was trained on."""
+    """Compare a window in the grid's middle with what the network was trained on; one that cannot be read warns not."""
     opened = open_imagery(imagery, card, context.uploads, context.settings, context.scratch)
     side = min(PROBE_PIXELS * 2, grid.height), min(PROBE_PIXELS * 2, grid.width)
-    image = opened.read((grid.height - side[0]) // 2, (grid.width - side[1]) // 2, *side)
+    try:
+        image = opened.read((grid.height - side[0]) // 2, (grid.width - side[1]) // 2, *side)
+    except ImageryUnavailable as error:
+        log.info("the imagery was not compared with the training data: %s", error.detail)
+        return ()
     if not np.any(image.valid):
         return ()
     warned = domain_warning(image.reflectance, image.valid, card)

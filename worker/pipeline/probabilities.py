@@ -15,6 +15,7 @@ from zarr.storage import ObjectStore
 from jobs.plan import Block, Plan
 from jobs.storage import Storage
 from models.cards import Card
+from worker.parcels.filtering import reach, smooth
 
 Probabilities = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -63,6 +64,23 @@ def read(storage: Storage, plan: Plan, card: Card, block: Block, *, key: str | N
     """Read one block's chunk back."""
     rows, columns = _nodes(block, card)
     return np.asarray(_open(storage, key or path(plan.job))[:, rows, columns], np.uint8)
+
+
+def read_filtered(storage: Storage, plan: Plan, card: Card, block: Block) -> Probabilities:
+    """Read one block's chunk back as the units see it: filtered, where the card filters, with what lies around it.
+
+    All blocks around must have been written.
+    """
+    scale = card.units.filter_scale
+    if not scale:
+        return read(storage, plan, card, block)
+    rows, columns = _nodes(block, card)
+    lattice = plan.pixel_grid.resolution * card.geometry.step
+    halo = reach(lattice, scale)
+    top, left = max(0, rows.start - halo), max(0, columns.start - halo)
+    wide = np.asarray(_open(storage, path(plan.job))[:, top : rows.stop + halo, left : columns.stop + halo], np.uint8)
+    smoothed = smooth(wide, resolution=lattice, classes=card.classes, scale=scale)
+    return smoothed[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 def at_pixels(values: Probabilities, block: Block, card: Card) -> Probabilities:

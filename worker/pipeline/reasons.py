@@ -25,14 +25,14 @@ WEIGHT: Final = "morphology_weight"
 Bytes = NDArray[np.uint8]
 
 
-def wanted(plan: Plan, card: Card) -> bool:
+def wanted(outputs: tuple[str, ...], card: Card) -> bool:
     """Say whether a job keeps reasons: it was asked for them, and its network sees buildings."""
-    return OUTPUT in plan.outputs and card.input.morphology
+    return OUTPUT in outputs and card.input.morphology
 
 
 def extras_of(plan: Plan, card: Card) -> tuple[str, ...]:
     """Return the further outputs to ask the network for."""
-    return tuple(name for name in card.serving.extras if name == WEIGHT) if wanted(plan, card) else ()
+    return tuple(name for name in card.serving.extras if name == WEIGHT) if plan.keeps_reasons else ()
 
 
 def path(job: str) -> str:
@@ -42,7 +42,7 @@ def path(job: str) -> str:
 
 def create(storage: Storage, plan: Plan, card: Card) -> None:
     """Write the array's description where the job keeps reasons; a second call changes nothing."""
-    if wanted(plan, card):
+    if plan.keeps_reasons:
         names = [WEIGHT, *(f"consistency_{c.label}" for c in card.classes)]
         told = {"unknown": UNKNOWN, "scales": [1 / 255, *(0.01 for _ in card.classes)]}
         probabilities.create_array(storage, plan, card, path(plan.job), dimension="layer", names=names, attributes=told)
@@ -74,6 +74,8 @@ def write(storage: Storage, plan: Plan, card: Card, block: Block, values: Bytes)
     probabilities.write(storage, plan, card, block, values, key=path(plan.job))
 
 
-def read(storage: Storage, plan: Plan, card: Card, block: Block) -> Bytes | None:
-    """Read one block's chunk back; None where the job keeps none."""
-    return probabilities.read(storage, plan, card, block, key=path(plan.job)) if wanted(plan, card) else None
+def read(storage: Storage, plan: Plan, card: Card, block: Block, *, job: str | None = None) -> Bytes | None:
+    """Read one block's chunk back, of this job or of another with the same blocks; None where the job keeps none."""
+    if not plan.keeps_reasons:
+        return None
+    return probabilities.read(storage, plan, card, block, key=path(job or plan.job))

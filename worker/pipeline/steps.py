@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
 from models.errors import CityzonesError, WeightsUnavailable
@@ -42,8 +43,16 @@ def still_wanted(context: Context, job: str) -> Callable[[], None]:
     return check
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Whether a step should run, and whether it is tried for the last time."""
+
+    wanted: bool
+    last: bool = False
+
+
 @contextmanager
-def step(context: Context, job: str, name: str) -> Iterator[bool]:
+def step(context: Context, job: str, name: str) -> Iterator[Attempt]:
     """Yield whether the step should run, and settle how it ends.
 
     A CityzonesError fails the job with its sentence. A server that does not answer is raised on, so that the queue
@@ -52,17 +61,17 @@ def step(context: Context, job: str, name: str) -> Iterator[bool]:
     """
     if context.store.ended(job):
         _leave(context, job)
-        yield False
+        yield Attempt(wanted=False)
         return
     attempt = context.live.attempt(job, name)
     if attempt > ATTEMPTS:
         context.store.fail(
             job, TaskDied(f"the step {name!r} stopped its worker {ATTEMPTS} times; the job was given up")
         )
-        yield False
+        yield Attempt(wanted=False)
         return
     try:
-        yield True
+        yield Attempt(wanted=True, last=attempt >= ATTEMPTS)
     except JobEnded:
         _leave(context, job)
     except (QueueUnavailable, StorageUnavailable):

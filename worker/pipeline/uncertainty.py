@@ -1,8 +1,8 @@
 """How sure a map is and why, pixel by pixel: what the five bands of the `uncertainty` output hold.
 
-Top probability, entropy and second class are those of the unit that decided the pixel: the mean over its parcel, the
-node of its scene cell, or the pixel itself. The share of the buildings and the geographic consistency are the
-pixel's own, as they tell of the place and not of the vote.
+Top probability, entropy and second class are those of the unit that decided the pixel: the mean over its parcel or
+block, the node of its scene cell, or the pixel itself. The share of the buildings and the geographic consistency are
+the pixel's own, as they tell of the place and not of the vote.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jobs.plan import Block
 from models.cards import Card
 from models.consistency import UNKNOWN
-from worker.parcels.units import PARCEL, PIXEL, SCENE, Decided, Verdicts
+from worker.parcels.units import BLOCK, PARCEL, PIXEL, SCENE, Decided, Verdicts
 from worker.pipeline import probabilities, reasons
 from worker.products.doubts import BANDS, NODATA
 
@@ -42,7 +42,7 @@ def uncertainty_of(decided: Decided, evidence: Evidence, verdicts: Verdicts | No
     for unit, planes in ((PIXEL, by_pixel), (SCENE, by_scene)):
         out[1:3] = np.where(decided.units == unit, planes, out[1:3])
     if verdicts is not None:
-        mine = decided.units == PARCEL
+        mine = (decided.units == PARCEL) | (decided.units == BLOCK)
         row = decided.parcel[mine]
         out[1][mine] = np.rint(100 * verdicts.entropy[row])
         out[2][mine] = verdicts.second[row]

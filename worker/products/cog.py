@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import rasterio
@@ -20,11 +19,11 @@ from models.classes import NODATA, MapClass
 
 BLOCK: Final = 512
 Bytes = NDArray[np.uint8]
-Reader = Callable[[slice, slice], Bytes]
 Colour = tuple[int, int, int]
 
-# The units raster: code -> colour; 1 pixel, 2 scene, 3 parcel.
-UNIT_COLOURS: Final[dict[int, Colour]] = {1: (230, 171, 2), 2: (117, 112, 179), 3: (27, 158, 119)}
+# The units raster: code -> title and colour.
+UNIT_TITLES: Final = {1: "pixel", 2: "scene cell", 3: "parcel", 4: "block of parcels"}
+UNIT_COLOURS: Final[dict[int, Colour]] = {1: (230, 171, 2), 2: (117, 112, 179), 3: (27, 158, 119), 4: (102, 166, 30)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +34,67 @@ class CogBand:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_cog(
-    path: Path,
-    data: Bytes | Reader,
-    grid: Grid,
-    *,
-    description: str,
-    colours: Mapping[int, Colour] | None = None,
-    nodata: int = NODATA,
-    overview: Literal["mode", "average"] = "mode",
-    tags: Mapping[str, str] | None = None,
-    band_tags: Mapping[str, str] | None = None,
-) -> None:
-    """Write one uint8 band as a COG with 512-pixel blocks, deflate, and overviews that keep classes (mode) or average.
+class Canvas:
+    """A raster that is painted window by window, on disk and not in memory, and published as a COG.
 
-    `data` is (y, x), or a function of row and column slices, called for one block row after the other. Written twice,
-    the bytes are the same: nothing of the clock or the machine goes into the file.
+    `with Canvas(path, grid, nodata=0) as canvas: canvas.write(rows, columns, values); canvas.publish(target, ...)`.
+    Windows may come in any order; what none covers is `nodata`. Paint whole multiples of `tile` pixels where you can:
+    a window that cuts tiles makes GDAL read, merge and compress them again.
     """
-    read = data if callable(data) else (lambda rows, columns: data[rows, columns])
-    with _plain(path, grid, 1, nodata, overview) as target:
-        for window in _windows(grid):
-            rows, columns = window.toslices()
-            target.write(np.asarray(read(rows, columns), np.uint8), 1, window=window)
-        target.update_tags(**(tags or {}))
-        _describe(target, 1, CogBand(description, band_tags or {}))
-        if colours:
-            target.write_colormap(1, _palette(colours, nodata))
-            target.colorinterp = [ColorInterp.palette]
 
+    def __init__(self, path: Path, grid: Grid, *, count: int = 1, nodata: int = NODATA, tile: int = BLOCK) -> None:
+        """Prepare a raster of `count` bands of uint8; `tile` is a multiple of 16."""
+        self._path = path
+        self._nodata = nodata
+        self._options = {
+            "driver": "GTiff", "width": grid.width, "height": grid.height, "count": count, "dtype": "uint8",
+            "nodata": nodata, "crs": grid.crs, "transform": grid.transform, "compress": "deflate", "zlevel": 1,
+            "tiled": True, "blockxsize": tile, "blockysize": tile, "bigtiff": "if_safer", "sparse_ok": True,
+        }  # fmt: skip
+        self._dataset: Any = None
 
-def write_bands(
-    path: Path, data: Bytes, grid: Grid, *, bands: Sequence[CogBand], nodata: int, tags: Mapping[str, str]
-) -> None:
-    """Write several uint8 bands (band, y, x) as one COG, each as `bands` describes it.
+    def __enter__(self) -> Self:
+        self._dataset = rasterio.open(self._path, "w+", **self._options)
+        return self
 
-    Overviews take the nearest pixel: means would be wrong for codes, and so the bands of a pixel stay of one place.
-    """
-    with _plain(path, grid, len(bands), nodata, "nearest") as target:
-        for window in _windows(grid):
-            rows, columns = window.toslices()
-            target.write(data[:, rows, columns], window=window)
-        target.update_tags(**tags)
+    def __exit__(self, *_: object) -> None:
+        self._dataset.close()
+        self._path.unlink(missing_ok=True)
+
+    def write(self, rows: slice, columns: slice, values: Bytes) -> None:
+        """Paint a window, (y, x) or (band, y, x)."""
+        bands = values if values.ndim == 3 else values[None]  # noqa: PLR2004 - band, y, x
+        self._dataset.write(np.asarray(bands, np.uint8), window=Window.from_slices(rows, columns))
+
+    def read(self, rows: slice, columns: slice) -> Bytes:
+        """Return what was painted in a window of the first band, (y, x)."""
+        values: Bytes = self._dataset.read(1, window=Window.from_slices(rows, columns))
+        return values
+
+    def publish(
+        self,
+        target: Path,
+        bands: Sequence[CogBand],
+        *,
+        overview: Literal["mode", "average", "nearest"] = "mode",
+        colours: Mapping[int, Colour] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the finished raster as a COG with 512-pixel blocks, deflate, statistics and overviews.
+
+        `bands` describe the bands in order; `colours` make the one band a palette. Overviews keep classes (mode),
+        average, or take the nearest pixel, which keeps the bands of a pixel of one place. Nothing of the clock or the
+        machine goes into the file: written twice, the bytes are the same. Nothing can be painted afterwards.
+        """
+        self._dataset.update_tags(**(tags or {}))
         for index, band in enumerate(bands, start=1):
-            _describe(target, index, band)
+            self._dataset.set_band_description(index, band.description)
+            self._dataset.update_tags(index, **band.tags)
+        if colours:
+            self._dataset.write_colormap(1, _palette(colours, self._nodata))
+            self._dataset.colorinterp = [ColorInterp.palette]
+        self._dataset.close()
+        _copy(self._path, target, overview)
 
 
 def class_colours(classes: tuple[MapClass, ...]) -> dict[int, Colour]:
@@ -88,36 +105,6 @@ def class_colours(classes: tuple[MapClass, ...]) -> dict[int, Colour]:
 def class_tags(classes: tuple[MapClass, ...]) -> dict[str, str]:
     """Return class names as band tags; GDAL keeps category names in a file beside the GeoTIFF, and none is wanted."""
     return {"CLASS_0": "no data"} | {f"CLASS_{c.code}": f"{c.label}: {c.name}" for c in classes}
-
-
-@contextmanager
-def _plain(path: Path, grid: Grid, count: int, nodata: int, overview: str) -> Iterator[Any]:
-    """Open a plain GeoTIFF for writing; when it is closed, `path` is the COG made from it."""
-    plain = path.with_name(f".{path.name}.plain.tif")
-    options = {
-        "driver": "GTiff", "width": grid.width, "height": grid.height, "count": count, "dtype": "uint8",
-        "nodata": nodata, "crs": grid.crs, "transform": grid.transform, "compress": "deflate", "zlevel": 1,
-        "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer",
-    }  # fmt: skip
-    try:
-        with rasterio.open(plain, "w", **options) as target:
-            yield target
-        _copy(plain, path, overview)
-    finally:
-        plain.unlink(missing_ok=True)
-
-
-def _describe(target: Any, index: int, band: CogBand) -> None:
-    target.set_band_description(index, band.description)
-    target.update_tags(index, **band.tags)
-
-
-def _windows(grid: Grid) -> list[Window]:
-    return [
-        Window(column, row, min(BLOCK, grid.width - column), min(BLOCK, grid.height - row))
-        for row in range(0, grid.height, BLOCK)
-        for column in range(0, grid.width, BLOCK)
-    ]
 
 
 def _palette(colours: Mapping[int, Colour], nodata: int) -> dict[int, tuple[int, int, int, int]]:

@@ -14,7 +14,7 @@ from jobs.record import Warned
 from models.cards import Card
 from models.classes import NODATA, MapClass
 from worker.imagery.plan import ImageryPlan
-from worker.parcels.units import PARCEL, PIXEL, SCENE, UNIT_NAMES
+from worker.parcels.units import BLOCK, PARCEL, PIXEL, SCENE, UNIT_NAMES
 from worker.products.accuracy import Accuracy
 
 PRODUCT_TITLES = {"local-climate-zones": "Local Climate Zones", "land-cover": "Land cover"}
@@ -39,7 +39,7 @@ class UnitShare:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Figures read off the finished rasters; classes in code order, those without any pixel included."""
+    """Figures of the finished rasters; classes in code order, those without any pixel included."""
 
     classes: tuple[ClassArea, ...]
     units: tuple[UnitShare, ...]
@@ -52,6 +52,7 @@ class MapFacts:
     """Everything the preview, the factsheet and the catalogue item tell.
 
     `created` is when the job was created, never when a product was written: made twice, a product has the same bytes.
+    `coverage` is the share (0-1) of the area of interest that has a class;
     `parcels` counts the parcels by the unit that decided each (names of `UNIT_NAMES`), None without parcels;
     `reference` is the accuracy against reference data the client sent, where there was any.
     """
@@ -64,6 +65,7 @@ class MapFacts:
     measured: Measured
     imagery: ImageryPlan
     created: datetime
+    coverage: float = 1.0
     warnings: tuple[Warned, ...] = ()
     parcels: dict[str, int] | None = None
     reference: Accuracy | None = None
@@ -79,23 +81,29 @@ class MapFacts:
         return tuple(area for area in self.measured.classes if area.km2 > 0)
 
 
-def measure(
-    classes: NDArray[np.uint8],
-    units: NDArray[np.uint8],
-    confidence: NDArray[np.uint8],
-    *,
-    grid: Grid,
-    kinds: tuple[MapClass, ...],
-) -> Measured:
-    """Measure finished rasters, each (y, x); rows may be passed in one array only, as all of them count."""
-    pixel = grid.resolution**2 / 1e6
-    counts = np.bincount(classes.ravel(), minlength=256)
-    mapped = int(counts.sum() - counts[NODATA])
-    areas = tuple(ClassArea(k, float(counts[k.code] * pixel), _share(counts[k.code], mapped)) for k in kinds)
-    by_unit = np.bincount(units.ravel(), minlength=4)
-    shares = tuple(UnitShare(UNIT_NAMES[u], _share(by_unit[u], mapped)) for u in (PARCEL, SCENE, PIXEL))
-    total = float(np.bincount(confidence.ravel(), minlength=256) @ np.arange(256))
-    return Measured(areas, shares, mapped * pixel, total / mapped if mapped else 0.0)
+class Tally:
+    """Counts what a map holds while it is decided window by window; the order of the windows changes nothing."""
+
+    def __init__(self) -> None:
+        self._classes = np.zeros(256, np.int64)
+        self._units = np.zeros(256, np.int64)
+        self._percent = 0
+
+    def add(self, classes: NDArray[np.uint8], units: NDArray[np.uint8], confidence: NDArray[np.uint8]) -> None:
+        """Count one window, each (y, x), 0 where nothing was mapped."""
+        self._classes += np.bincount(classes.ravel(), minlength=256)
+        self._units += np.bincount(units.ravel(), minlength=256)
+        self._percent += int(confidence.sum(dtype=np.int64))
+
+    def measured(self, grid: Grid, kinds: tuple[MapClass, ...]) -> Measured:
+        """Return the figures of all windows on the pixels of `grid`."""
+        pixel = grid.resolution**2 / 1e6
+        mapped = int(self._classes.sum() - self._classes[NODATA])
+        areas = tuple(
+            ClassArea(k, float(self._classes[k.code] * pixel), _share(self._classes[k.code], mapped)) for k in kinds
+        )
+        shares = tuple(UnitShare(UNIT_NAMES[u], _share(self._units[u], mapped)) for u in (PARCEL, BLOCK, SCENE, PIXEL))
+        return Measured(areas, shares, mapped * pixel, self._percent / mapped if mapped else 0.0)
 
 
 def _share(part: Any, whole: int) -> float:

@@ -35,9 +35,29 @@ _PLAIN: Final = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ":
 Colour = tuple[int, int, int]
 
 
-def draw_preview(classes: NDArray[np.uint8], facts: MapFacts) -> bytes:
-    """Return a PNG of the class raster (y, x); the same input gives the same bytes."""
-    picture, metres = _map(classes, facts)
+class Thumbnail:
+    """The map at the preview's size, gathered while it is decided window by window: the nearest pixel of each."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        """Prepare the picture of a map of `shape` pixels (y, x)."""
+        factor = MAP_PIXELS / max(shape)
+        factor = float(math.floor(factor)) if factor >= 1 else factor
+        self._rows, self._columns = (_nearest(length, max(1, round(length * factor))) for length in shape)
+        self.classes = np.zeros((len(self._rows), len(self._columns)), np.uint8)
+        self.pixels = shape[1] / len(self._columns)
+
+    def add(self, rows: slice, columns: slice, classes: NDArray[np.uint8]) -> None:
+        """Take what the picture needs of a window of class codes, (y, x)."""
+        mine = np.flatnonzero((self._rows >= rows.start) & (self._rows < rows.stop))
+        beside = np.flatnonzero((self._columns >= columns.start) & (self._columns < columns.stop))
+        picked = classes[(self._rows[mine] - rows.start)[:, None], self._columns[beside] - columns.start]
+        self.classes[mine[:, None], beside] = picked
+
+
+def draw_preview(thumbnail: Thumbnail, facts: MapFacts) -> bytes:
+    """Return a PNG of the map; the same input gives the same bytes."""
+    picture = _map(thumbnail.classes, facts)
+    metres = facts.grid.resolution * thumbnail.pixels
     rows = len(facts.present) + 1
     inner = max(picture.height, 150 + rows * _ROW + 130)
     size = _MARGIN * 3 + picture.width + _LEGEND_WIDTH, _HEAD + inner + _FOOT
@@ -53,21 +73,19 @@ def draw_preview(classes: NDArray[np.uint8], facts: MapFacts) -> bytes:
     return sink.getvalue()
 
 
-def _map(classes: NDArray[np.uint8], facts: MapFacts) -> tuple[Image.Image, float]:
-    """Return the coloured map and how many metres one of its pixels spans."""
-    height, width = classes.shape
-    factor = MAP_PIXELS / max(height, width)
-    factor = float(math.floor(factor)) if factor >= 1 else factor
-    out_height, out_width = max(1, round(height * factor)), max(1, round(width * factor))
-    rows = np.minimum((np.arange(out_height) + 0.5) * height / out_height, height - 1).astype(int)
-    columns = np.minimum((np.arange(out_width) + 0.5) * width / out_width, width - 1).astype(int)
+def _nearest(length: int, shown: int) -> NDArray[np.int64]:
+    """Return which of `length` pixels each of the `shown` ones takes."""
+    return np.minimum((np.arange(shown) + 0.5) * length / shown, length - 1).astype(np.int64)
+
+
+def _map(classes: NDArray[np.uint8], facts: MapFacts) -> Image.Image:
     table = np.full((256, 3), _EMPTY, np.uint8)
     for kind in facts.card.classes:
         table[kind.code] = kind.rgb
-    image = Image.fromarray(table[classes[rows[:, None], columns]])
-    canvas = Image.new("RGB", (max(out_width, _LEAST_PIXELS), max(out_height, 1)), _EMPTY)
-    canvas.paste(image, ((canvas.width - out_width) // 2, 0))
-    return canvas, facts.grid.resolution * width / out_width
+    height, width = classes.shape
+    canvas = Image.new("RGB", (max(width, _LEAST_PIXELS), height), _EMPTY)
+    canvas.paste(Image.fromarray(table[classes]), ((canvas.width - width) // 2, 0))
+    return canvas
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from shapely.geometry import shape
 from jobs.record import OutputFile
 from models.cards import Card
 from models.classes import NODATA, MapClass
-from worker.parcels.units import PARCEL, PIXEL, SCENE
-from worker.products.cog import UNIT_COLOURS
+from worker.parcels.units import UNIT_NAMES
+from worker.products.cog import UNIT_COLOURS, UNIT_TITLES
 from worker.products.doubts import BANDS, SECOND_CLASS
 from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import MapFacts
@@ -169,11 +169,10 @@ def _doubt(name: str, description: str, facts: MapFacts) -> dict[str, Any]:
 
 
 def _units() -> list[dict[str, Any]]:
-    named = {PIXEL: "pixel", SCENE: "scene", PARCEL: "parcel"}
     units = [
-        {"value": code, "name": name, "title": name, "description": f"Decided by the {name}",
+        {"value": code, "name": UNIT_NAMES[code], "title": title, "description": f"Decided by the {title}",
          "color_hint": "{:02X}{:02X}{:02X}".format(*UNIT_COLOURS[code])}
-        for code, name in named.items()
+        for code, title in UNIT_TITLES.items()
     ]  # fmt: skip
     return [{"value": NODATA, "name": "no-data", "description": "No data", "nodata": True}, *units]
 

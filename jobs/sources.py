@@ -1,0 +1,39 @@
+"""A finished job as the imagery of another one: which may be taken, and what the new one may ask of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobs.errors import InvalidRequest, UnknownJob
+from jobs.plan import Plan
+from jobs.request import Inputs
+from jobs.store import JobStore
+from models.errors import Fault
+
+POINTER: Final = "/inputs/imagery/job"
+
+
+def finished_plan(store: JobStore, job: str) -> Plan:
+    """Return the plan of a job that succeeded; raises InvalidRequest for any other."""
+    try:
+        store.request(job)
+    except UnknownJob as error:
+        raise _refused(POINTER, error.detail) from error
+    state, plan = store.ended(job), store.plan(job)
+    if state == "successful" and plan is not None:
+        return plan
+    if state is None:
+        raise _refused(POINTER, f"{job} is not finished yet: wait for its end, then send this again")
+    raise _refused(POINTER, f"{job} was {state}: name a job that succeeded")
+
+
+def check_source(inputs: Inputs, plan: Plan) -> None:
+    """Raise InvalidRequest where a request asks what the probabilities of the job it names cannot give."""
+    if "model" in inputs.model_fields_set and inputs.model != plan.model:
+        raise _refused("/inputs/model", f"{plan.job} was mapped with {plan.model}; leave model out, or map anew")
+    if plan.scene_graph and inputs.resolution < 100:  # noqa: PLR2004 - metres of a scene cell
+        raise _refused("/inputs/resolution", f"{plan.job} was mapped at 100 m; give resolution 100, or map anew")
+
+
+def _refused(pointer: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
