@@ -72,5 +72,5 @@ def _too_little(plan: Plan, share: float, unread: Mapping[str, str]) -> TooLittl
         "asked for; widen the dates, allow more cloud, or lower min_coverage"
     )
     if unread:
-        detail += f". {_told(unread, plan).capitalize()}"
+        detail += f"; {_told(unread, plan)}"
     return TooLittleCoverage(detail, faults=[Fault("/inputs/min_coverage", f"coverage {share:.4f}")])
