@@ -222,6 +222,8 @@ class _Pixels:
     def bilinear(self, column: Floats, row: Floats) -> tuple[Floats, Mask]:
         left, top = _whole(column), _whole(row)
         across, down = column - left, row - top
+        if not across.any() and not down.any():
+            return self.nearest(column, row)
         total: Any = 0.0
         weight: Any = 0.0
         for step_down, share_down in ((0, 1 - down), (1, down)):
