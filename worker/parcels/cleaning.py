@@ -14,10 +14,14 @@ from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from jobs.record import Warned
+from worker.parcels.cutting import cut_up
 
 SLIVER_AREA: Final = 1.0
 SLIVER_WIDTH: Final = 0.2
 OVERLAP_SHARE: Final = 0.01
+# Metres by which a parcel may leave the area of interest untold: outlines are no more exact than that.
+CROSSING: Final = 0.5
+_BOX_CORNERS: Final = 5
 # Bounds the work on hostile files where everything overlaps everything; a share found is then a lower bound.
 # Real parcels meet about four others.
 _NEIGHBOURS: Final = 256
@@ -53,8 +57,9 @@ def clean_parcels(frame: gpd.GeoDataFrame, area: BaseGeometry) -> Cleaned:
                "overlap_share": overlap, "sliver": sliver}  # fmt: skip
     cleaned = gpd.GeoDataFrame(frame[["parcel_id"]].assign(**columns), geometry=geometries, crs=frame.crs)
     repaired = int((~shapely.is_valid(raw)).sum())
-    shapely.prepare(area)
-    crossing = int((~shapely.covers(area, geometries) & ~sliver).sum())
+    around = area.buffer(CROSSING)
+    shapely.prepare(around)
+    crossing = int((~shapely.covers(around, geometries) & ~sliver).sum())
     return Cleaned(cleaned, _warnings(repaired, sliver, overlap, crossing))
 
 
@@ -88,14 +93,12 @@ def mean_width(geometries: Geometries) -> Numbers:
 def elongation(geometries: Geometries) -> Numbers:
     """Return long by short side of the minimum rotated rectangle (1 for squares, inf for lines, 1 for empty)."""
     boxes = shapely.oriented_envelope(geometries)
-    result = np.ones(len(boxes))
-    for row, envelope in enumerate(boxes):
-        if isinstance(envelope, Polygon) and not envelope.is_empty:
-            corners = shapely.get_coordinates(envelope)
-            sides = np.hypot(*(corners[1:3] - corners[:2]).T)
-            result[row] = np.inf if sides.min() == 0 else sides.max() / sides.min()
-        elif envelope is not None and not envelope.is_empty:
-            result[row] = np.inf
+    result = np.where(shapely.is_empty(boxes) | shapely.is_missing(boxes), 1.0, np.inf)
+    drawn = shapely.get_num_coordinates(boxes) == _BOX_CORNERS
+    corners = shapely.get_coordinates(boxes[drawn]).reshape(-1, _BOX_CORNERS, 2)
+    sides = np.linalg.norm(np.diff(corners[:, :3], axis=1), axis=2)
+    short, long = sides.min(axis=1), sides.max(axis=1)
+    result[drawn] = np.divide(long, short, out=np.full(len(sides), np.inf), where=short > 0)
     return result
 
 
@@ -105,10 +108,13 @@ def overlap_shares(geometries: Geometries, size: Numbers) -> Numbers:
     Where three overlap, their common part counts twice; the share is cut at 1.
     """
     shared = np.zeros(len(geometries))
-    for first, second in _pairs(geometries):
-        common = _common_area(geometries[first], geometries[second])
-        np.add.at(shared, first, common)
-        np.add.at(shared, second, common)
+    pieces, owner = cut_up(geometries)
+    for left, right in _pairs(pieces):
+        others = owner[left] != owner[right]
+        first, second = left[others], right[others]
+        common = _common_area(pieces[first], pieces[second])
+        np.add.at(shared, owner[first], common)
+        np.add.at(shared, owner[second], common)
     shares: Numbers = np.minimum(_ratio(shared, size), 1.0)
     return shares
 

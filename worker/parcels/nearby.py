@@ -18,6 +18,7 @@ from jobs.errors import BadVector
 from jobs.record import Warned
 from models.errors import Fault
 from worker.parcels.cleaning import polygons_of
+from worker.parcels.cutting import MANY_CORNERS, tangled
 
 LONLAT: Final = "EPSG:4326"
 _COLLECTION: Final = (shapely.GeometryType.GEOMETRYCOLLECTION,)
@@ -102,8 +103,8 @@ class Nearby:
             told.append(Warned(code=f"{self.what}-axes-swapped", detail=text))
         if self.features > self.fit:
             text = (
-                f"{self.features - self.fit} of {self.features} {self.what} are of another type than wanted, are empty "
-                "or cannot be projected; left out"
+                f"{self.features - self.fit} of {self.features} {self.what} are of another type than wanted, empty, "
+                "hopelessly tangled or cannot be projected; left out"
             )
             told.append(Warned(code=f"unusable-{self.what}", detail=text))
         if self.cut:
@@ -180,12 +181,14 @@ class Nearby:
 
 
 def usable(shapes: Geometries, kinds: Sequence[int]) -> Mask:
-    """Return which geometries are there, of the kinds wanted, and have none but finite coordinates."""
+    """Return which geometries are there, of the kinds wanted, and have finite coordinates in no tangle."""
     fits: Mask = np.isin(shapely.get_type_id(shapes), [int(k) for k in kinds]) & ~shapely.is_empty(shapes)
     points, of_shape = shapely.get_coordinates(shapes, return_index=True)
     odd = ~np.isfinite(points).all(axis=1)
     if odd.any():
         fits[of_shape[odd]] = False
+    for row in np.flatnonzero(fits & (shapely.get_num_coordinates(shapes) > MANY_CORNERS)):
+        fits[row] = not tangled(shapes[row])
     return fits
 
 
