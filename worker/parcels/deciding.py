@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
 
 import geopandas as gpd
 import numpy as np
@@ -16,7 +18,8 @@ from models.morphology import burn
 from worker.parcels.judging import water_code
 from worker.parcels.verdicts import ABSTAIN, BLOCK, PARCEL, PIXEL, SCENE, Bytes, Decided, Floats, Mode, Rows, Verdicts
 
-_NO_LIMITS = UnitThresholds()
+_NO_LIMITS: Final = UnitThresholds()
+_FINE: Final = 5
 
 
 def decide_block(
@@ -41,7 +44,7 @@ def decide_block(
     A parcel or block of parcels that decides also fills its pixels without imagery; elsewhere they stay nodata. Without
     parcels, `auto` and `parcel` mean scene cells: Local Climate Zones are a notion of 100 m and more. Beside parcels,
     `auto` lets the pixels of a scene cell under `thresholds.scene_top` decide: a border crosses it. Parcels hold the
-    pixels whose centre they hold, the later row where they overlap, and pixels of no parcel up to
+    pixels whose centre they hold, the later row where they overlap, and ground of no parcel up to
     `thresholds.street_reach` metres away, the nearest first, where there is imagery and it shows no water.
     """
     by_pixel, cells = _top(probabilities, classes), _top(scenes, classes)
@@ -108,27 +111,36 @@ def _expand(cells: Bytes, side: int, shape: tuple[int, int]) -> Bytes:
 def _held(
     grid: Grid, parcels: gpd.GeoDataFrame | None, near: Rows | None, *, ground: NDArray[np.bool_], street: float
 ) -> NDArray[np.int32]:
-    """Return the row of the parcel each pixel belongs to, (y, x); -1 where it belongs to none."""
+    """Return the row of the parcel each pixel belongs to, (y, x); -1 where it belongs to none.
+
+    Ground beside parcels is given to the nearest by a lattice five times as fine, whose middle points are the pixels'
+    own: a street of a pixel's width lies between two rows of houses, and half of it belongs to each.
+    """
     if parcels is None:
         return np.full(grid.shape, -1, np.int32)
-    border = int(street / grid.resolution)
-    around = grid.window(-border, -border, grid.height + 2 * border, grid.width + 2 * border)
-    burnt = _burn(around, parcels, near)
-    inner = burnt[border : border + grid.height, border : border + grid.width]
+    border = math.ceil(street / grid.resolution)
     if not border:
-        return inner
-    rows = inner.copy()
-    free = (rows < 0) & ground
-    for down, right in _offsets(border, street / grid.resolution):
-        there = burnt[border + down :, border + right :][: grid.height, : grid.width]
-        found = free & (there >= 0)
-        rows[found] = there[found]
-        free &= ~found
+        return _burn(grid, parcels, near)
+    fine = _burn(_finer(grid, border), parcels, near)
+    start = border * _FINE + _FINE // 2
+    rows = fine[start::_FINE, start::_FINE][: grid.height, : grid.width].copy()
+    down, right = np.nonzero((rows < 0) & ground)
+    for y, x in _offsets(street * _FINE / grid.resolution):
+        there = fine[start + _FINE * down + y, start + _FINE * right + x]
+        found = there >= 0
+        rows[down[found], right[found]] = there[found]
+        down, right = down[~found], right[~found]
     return rows
 
 
-def _offsets(border: int, furthest: float) -> list[tuple[int, int]]:
+def _finer(grid: Grid, border: int) -> Grid:
+    wide = grid.window(-border, -border, grid.height + 2 * border, grid.width + 2 * border)
+    return Grid(wide.crs, wide.left, wide.top, wide.resolution / _FINE, wide.width * _FINE, wide.height * _FINE)
+
+
+def _offsets(furthest: float) -> list[tuple[int, int]]:
     """Return the steps (down, right) up to a distance, nearest first; the same order wherever a pixel lies."""
+    border = math.floor(furthest)
     steps = range(-border, border + 1)
     found = [(y * y + x * x, y, x) for y in steps for x in steps if 0 < y * y + x * x <= furthest * furthest]
     return [(y, x) for _, y, x in sorted(found)]
@@ -146,5 +158,5 @@ def _burn(grid: Grid, parcels: gpd.GeoDataFrame, near: Rows | None) -> NDArray[n
         return np.full(grid.shape, -1, np.int32)
     parts, of_row = shapely.get_parts(geometries[rows], return_index=True)
     # The largest value wins, so numbers within the block, which float32 holds exactly, keep later rows on top.
-    place = burn(parts, of_row + 1, (grid.left, grid.top), grid.resolution, grid.shape).astype(np.int64)
+    place = burn(parts, of_row + 1, (grid.left, grid.top), grid.resolution, grid.shape).astype(np.int32)
     return np.append(-1, rows).astype(np.int32)[place]
