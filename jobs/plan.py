@@ -14,6 +14,8 @@ from shapely.geometry.base import BaseGeometry
 from jobs.area import Grid
 from jobs.record import Warned
 
+Bounds = tuple[float, float, float, float]
+
 
 class Block(BaseModel):
     """A window of the job's grid that one task maps: upper-left pixel and size, all multiples of the scene cell."""
@@ -35,6 +37,7 @@ class Block(BaseModel):
 class Plan(BaseModel):
     """jobs/<job>/plan.json. `imagery` is worker.imagery's own frozen choice of scenes or files.
 
+    `building_bounds` (left, bottom, right, top in the grid's CRS) is what the buildings span, None without any.
     `map_side` is how many pixels of the imagery a pixel of the map spans, and `scene_graph` whether the network's graph
     for scene cells maps it; `min_coverage` the share of the area that must have been mapped for the job to succeed;
     `source` the finished job whose probabilities are taken instead of asking the network; `keeps_reasons` whether
@@ -52,7 +55,7 @@ class Plan(BaseModel):
     aoi: dict[str, Any]
     km2: float
     imagery: dict[str, Any]
-    has_buildings: bool
+    building_bounds: Bounds | None
     parcels: int | None
     reference: int | None = None
     units: Literal["auto", "pixel", "scene", "parcel"]

@@ -112,7 +112,7 @@ class Limits(_Section):
     """The area of interest the service accepts for this model, in km2."""
 
     min_km2: float = 0.01
-    max_km2: float = 3000.0
+    max_km2: float = 25_000.0
 
 
 class Weights(_Section):

@@ -23,6 +23,7 @@ console = Console(stderr=True)
 PROCESS: Final = "local-climate-zones"
 FAILED: Final = 1
 _INTERRUPTED: Final = 130
+_FINE: Final = 10
 _OFFER: Final = "Dismiss the job? Otherwise it goes on; cityzones status tells how it stands"
 
 Url = Annotated[str, typer.Option(envvar="CITYZONES_PUBLIC_URL", help="Where the service is.")]
@@ -59,6 +60,9 @@ def map_area(
         Path | None, typer.Argument(exists=True, dir_okay=False, help="GeoJSON; optional with --image.")
     ] = None,
     image: Annotated[list[Path] | None, _file("GeoTIFF or JPEG 2000 to map; may be given again.")] = None,
+    job: Annotated[
+        str | None, typer.Option(help="A finished job: parcels and units are made anew, the network is not asked.")
+    ] = None,
     bands: Annotated[str | None, typer.Option(help="Bands of the images in order: B02,B03,…")] = None,
     scale: Annotated[float | None, typer.Option(help="reflectance = number * scale + offset")] = None,
     offset: Annotated[float | None, typer.Option(help="see --scale")] = None,
@@ -69,10 +73,17 @@ def map_area(
     parcels: Annotated[Path | None, _file("Polygons mapped as units: GeoPackage, GeoJSON, GeoParquet.")] = None,
     parcel_id: Annotated[str | None, typer.Option(help="Field that names the parcels.")] = None,
     parcel_layer: Annotated[str | None, typer.Option(help="Layer of a file of parcels that has several.")] = None,
+    streets: Annotated[
+        Path | None, _file("Streets, rail and water, in place of parcels: what they enclose is mapped as units.")
+    ] = None,
     buildings: Annotated[Path | None, _file("Footprints with heights, as --parcels.")] = None,
     building_layer: Annotated[str | None, typer.Option(help="Layer of a file of buildings that has several.")] = None,
     height_field: Annotated[str, typer.Option(help="Field with the buildings' heights in metres.")] = "height",
     units: Annotated[str, typer.Option(help="auto, pixel, scene or parcel.")] = "auto",
+    resolution: Annotated[int, typer.Option(help="Metres a pixel of the map: 10, or 100 for scene cells.")] = 10,
+    min_coverage: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the area that must be mapped, or the job fails.")
+    ] = 0,
     model: Annotated[
         str | None, typer.Option(help="A model of cityzones models list; the service's default else.")
     ] = None,
@@ -80,25 +91,33 @@ def map_area(
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """Map an area of interest, or the images given, and download the outputs."""
-    if not image and not (aoi and datetime):
-        raise typer.BadParameter("give --image, or AOI and --datetime of the scenes to search for")
+    """Map an area of interest, the images given, or a finished job once more, and download the outputs."""
+    if not (image or job or (aoi and datetime)):
+        raise typer.BadParameter("give --image, --job, or AOI and --datetime of the scenes to search for")
+    if parcels and streets:
+        raise typer.BadParameter("give --parcels or --streets, not both")
     inputs: dict[str, Any] = {"units": units}
     if aoi:
         inputs["aoi"] = _geojson(aoi)
     if model:
         inputs["model"] = model
+    inputs |= {"resolution": resolution} if resolution != _FINE else {}
+    inputs |= {"min_coverage": min_coverage} if min_coverage else {}
     stac = {"collection": stac_collection, "datetime": datetime, "max_cloud_cover": max_cloud, "catalogue": catalogue}
     described = {"bands": bands.split(",") if bands else None, "scale": scale, "offset": offset}
     outcome = Outcome()
     with reported(outcome, as_json=as_json), Client(url) as client:
-        if image:
+        if job:
+            inputs["imagery"] = {"job": job}
+        elif image:
             inputs["imagery"] = _present(described) | {"uploads": [_upload(client, path) for path in image]}
         else:
             inputs["imagery"] = {"stac": _present(stac)}
         if parcels:
             told = {"upload": _upload(client, parcels), "id_field": parcel_id, "layer": parcel_layer}
             inputs["parcels"] = _present(told)
+        if streets:
+            inputs["parcels"] = {"derive": "streets", "streets": {"upload": _upload(client, streets)}}
         if buildings:
             told = {"upload": _upload(client, buildings), "height_field": height_field, "layer": building_layer}
             inputs["buildings"] = _present(told)

@@ -39,4 +39,14 @@ EXECUTE_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             }
         },
     },
+    "again": {
+        "summary": "A finished job once more: its probabilities, blocks between streets as units, no network",
+        "value": {
+            "inputs": {
+                "imagery": {"job": "job_01jd5x3v8r7q2m9k4n6p0w1y62"},
+                "parcels": {"derive": "streets", "streets": {"upload": "upl_01jd5x3v8r7q2m9k4n6p0w1y63"}},
+                "outputs": ["map", "parcels"],
+            }
+        },
+    },
 }

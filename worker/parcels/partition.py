@@ -231,7 +231,7 @@ def _write_buckets(storage: Storage, prefix: str, lattice: Lattice, spill: _Spil
             order = np.lexsort((table.column("row").to_numpy(), place))
             table = table.take(order).combine_chunks()
             starts = np.flatnonzero(np.diff(place[order], prepend=-1))
-            stops = np.append(starts[1:], len(order))
+            stops = np.append(starts, len(order))[1:]
             waiting: list[Future[None]] = []
             for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
                 block = lattice.blocks[place[order[start]]].id

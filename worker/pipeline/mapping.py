@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
 
 from jobs.area import Grid
 from jobs.errors import NoImagery
 from jobs.plan import Block, Plan
 from models.cards import Card, card_of
-from models.morphology import CHANNELS, HALO_METRES, morphology
+from models.morphology import CHANNELS, morphology
 from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window_with_extras, padded_window
+from worker.parcels.partition import read_part
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.sums import write_sums
-from worker.pipeline.tables import read_frame
+from worker.pipeline.vectors import buildings_folder
 
 Image = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -98,7 +98,7 @@ def _inferred(context: Context, plan: Plan, card: Card, block: Block, still_want
     )
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(imagery.read, window.row, window.column, window.height, window.width)
-        building = _morphology(context, plan, window) if card.input.morphology else None
+        building = _morphology(context, plan, block, window) if card.input.morphology else None
         image = reading.result()
     values, extras = map_window_with_extras(
         context.models, card, block, image.reflectance, building,
@@ -109,17 +109,15 @@ def _inferred(context: Context, plan: Plan, card: Card, block: Block, still_want
     return _Mapped(values, reasons.gather(card, block, rasters, extras) if plan.keeps_reasons else None)
 
 
-def _morphology(context: Context, plan: Plan, window: PaddedWindow) -> Image:
+def _morphology(context: Context, plan: Plan, block: Block, window: PaddedWindow) -> Image:
     """Return the morphology channels of a window, (channel, y, x); all zero, so not valid, without buildings."""
-    if not plan.has_buildings:
+    if plan.building_bounds is None:
         return np.zeros((len(CHANNELS), window.height, window.width), np.float32)
-    frame = read_frame(context, f"jobs/{plan.job}/buildings.parquet")
+    frame = read_part(context.storage, buildings_folder(plan.job), block.id)
     grid = plan.pixel_grid.window(window.row, window.column, window.height, window.width)
-    around = shapely.box(*grid.bounds).buffer(HALO_METRES, join_style="mitre")
-    near = frame.iloc[np.sort(frame.sindex.query(around, predicate="intersects"))]
-    covered = _covered(grid, frame.total_bounds)
+    covered = _covered(grid, np.array(plan.building_bounds))
     channels: Image = morphology(
-        near.geometry.to_numpy(), near["height"].to_numpy(), grid.transform, grid.shape, covered
+        frame.geometry.to_numpy(), frame["height"].to_numpy(), grid.transform, grid.shape, covered
     )
     return channels
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
 
 from jobs.area import Area, Grid, check_limits, parse_area, project
 from jobs.errors import ImageryUnavailable
@@ -19,13 +18,10 @@ from jobs.sources import check_source, finished_plan
 from models.cards import Card, card_of
 from worker.context import Context
 from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_imagery
-from worker.parcels.cleaning import clean_parcels
-from worker.parcels.grouping import group_small
-from worker.parcels.sources import load_buildings, load_parcels
+from worker.parcels.partition import Lattice
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.mapping import serving_card
-from worker.pipeline.tables import write_frame
-from worker.reference import load_reference
+from worker.pipeline.vectors import Site, store_vectors
 
 PROBE_PIXELS = 240
 log = logging.getLogger(__name__)
@@ -61,7 +57,6 @@ class _Ground:
     card: Card
     imagery: ImageryPlan
     block_pixels: int
-    has_buildings: bool
     scene_graph: bool
     source: Plan | None = None
 
@@ -71,7 +66,7 @@ def _new_ground(context: Context, inputs: Inputs) -> _Ground:
     area = None if inputs.aoi is None else _area(inputs, card, settings.max_vertices)
     imagery = plan_imagery(inputs, card, area, context.uploads, settings, context.scratch)
     scene_graph = inputs.resolution > card.input.resolution and card.scene_graph is not None
-    return _Ground(card, imagery, settings.block_pixels, inputs.buildings is not None, scene_graph)
+    return _Ground(card, imagery, settings.block_pixels, scene_graph)
 
 
 def _known_ground(context: Context, request: RequestRecord, source: str) -> _Ground:
@@ -80,9 +75,7 @@ def _known_ground(context: Context, request: RequestRecord, source: str) -> _Gro
     inputs = parse_execute(request.execute).inputs
     check_source(inputs, known)
     imagery = ImageryPlan.model_validate(known.imagery)
-    return _Ground(
-        card_of(known.model), imagery, known.block_pixels, known.has_buildings, known.scene_graph, source=known
-    )
+    return _Ground(card_of(known.model), imagery, known.block_pixels, known.scene_graph, source=known)
 
 
 def _complete(context: Context, request: RequestRecord, execute: Execute, ground: _Ground) -> Plan:
@@ -91,12 +84,13 @@ def _complete(context: Context, request: RequestRecord, execute: Execute, ground
     grid = Grid(**imagery.grid)
     outline = project(shape(imagery.area), grid.crs)
     context.live.update(request.job, phase="cleaning parcels and buildings")
-    parcels, vector_warnings = _vectors(context, request.job, inputs, card, grid, outline)
-    reference, reference_warnings = _reference(context, request.job, inputs, card, grid, outline)
+    blocks = cut_blocks(grid, ground.block_pixels, outline)
+    site = Site(request.job, Lattice(grid, ground.block_pixels, blocks), outline, card)
+    vectors = store_vectors(context, site, inputs)
     known = ground.source
     wanted = reasons.wanted(execute.selected, card)
     keeps = wanted and (known is None or known.keeps_reasons)
-    warnings = [*imagery.warnings, *vector_warnings, *reference_warnings]
+    warnings = [*imagery.warnings, *vectors.warnings]
     if known is None:
         warnings.extend(_domain(context, imagery, card, grid))
     elif wanted and not keeps:
@@ -108,13 +102,13 @@ def _complete(context: Context, request: RequestRecord, execute: Execute, ground
         model_version=card.version,
         grid=grid_record(grid),
         block_pixels=ground.block_pixels,
-        blocks=cut_blocks(grid, ground.block_pixels, outline),
+        blocks=blocks,
         aoi=imagery.area,
         km2=imagery.km2,
         imagery=imagery.model_dump(mode="json"),
-        has_buildings=ground.has_buildings,
-        parcels=parcels,
-        reference=reference,
+        building_bounds=vectors.building_bounds,
+        parcels=vectors.parcels,
+        reference=vectors.reference,
         units=inputs.units,
         map_side=card.geometry.scene if inputs.resolution > card.input.resolution else 1,
         scene_graph=ground.scene_graph,
@@ -130,39 +124,6 @@ def _area(inputs: Inputs, card: Card, max_vertices: int) -> Area:
     area = parse_area(inputs.aoi or {}, pointer="/inputs/aoi", max_vertices=max_vertices)
     check_limits(area, min_km2=card.limits.min_km2, max_km2=card.limits.max_km2, pointer="/inputs/aoi")
     return area
-
-
-def _vectors(  # noqa: PLR0917 - what it is for and where to look
-    context: Context, job: str, inputs: Inputs, card: Card, grid: Grid, outline: BaseGeometry
-) -> tuple[int | None, Sequence[Warned]]:
-    """Clean and store parcels and buildings; return the number of parcels and what the client should know."""
-    where = (grid, outline, context.uploads, context.settings, context.scratch)
-    warnings: list[Warned] = []
-    count = None
-    if inputs.buildings is not None:
-        buildings = load_buildings(inputs.buildings, *where)
-        warnings.extend(buildings.warnings)
-        write_frame(context, f"jobs/{job}/buildings.parquet", buildings.frame)
-    if inputs.parcels is not None:
-        loaded = load_parcels(inputs.parcels, *where)
-        cleaned = clean_parcels(loaded.frame, outline)
-        warnings.extend((*loaded.warnings, *cleaned.warnings))
-        blocks = group_small(cleaned.frame, card.units)
-        write_frame(context, f"jobs/{job}/parcels.parquet", cleaned.frame.assign(block=blocks))
-        count = len(cleaned.frame)
-    return count, warnings
-
-
-def _reference(  # noqa: PLR0917 - what it is for and where to look
-    context: Context, job: str, inputs: Inputs, card: Card, grid: Grid, outline: BaseGeometry
-) -> tuple[int | None, Sequence[Warned]]:
-    """Store the usable reference features; return their number and what the client should know."""
-    if inputs.reference is None:
-        return None, ()
-    where = (context.uploads, context.settings, context.scratch)
-    loaded = load_reference(inputs.reference, card.classes, grid, outline, *where)
-    write_frame(context, f"jobs/{job}/reference.parquet", loaded.frame)
-    return len(loaded.frame), loaded.warnings
 
 
 def _domain(context: Context, imagery: ImageryPlan, card: Card, grid: Grid) -> Sequence[Warned]:

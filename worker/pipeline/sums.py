@@ -12,10 +12,11 @@ from jobs.area import Grid
 from jobs.plan import Block, Plan
 from models.cards import Card
 from worker.context import Context
+from worker.parcels.partition import read_part
 from worker.parcels.zonal import Sums, coverage_sums, merge_sums, sums_table
 from worker.pipeline import probabilities
 from worker.pipeline.ahead import AT_ONCE, ahead
-from worker.pipeline.tables import read_frame
+from worker.pipeline.vectors import parcels_folder
 
 
 def write_sums(context: Context, plan: Plan, card: Card, block: Block, values: probabilities.Probabilities) -> None:
@@ -27,12 +28,14 @@ def write_sums(context: Context, plan: Plan, card: Card, block: Block, values: p
 
 def block_sums(context: Context, plan: Plan, card: Card, block: Block, values: probabilities.Probabilities) -> pa.Table:
     """Return the sums over one block of its probabilities (class, node row, node column), all 0 without imagery."""
-    parcels = read_frame(context, f"jobs/{plan.job}/parcels.parquet")
+    parcels = read_part(context.storage, parcels_folder(plan.job), block.id)
     grid, step = plan.pixel_grid, card.geometry.step
     core = grid.window(block.row, block.column, 1, 1)
     shape = math.ceil(block.height / step), math.ceil(block.width / step)
     lattice = Grid(grid.crs, core.left, core.top, grid.resolution * step, shape[1], shape[0])
-    return sums_table(coverage_sums(parcels.geometry.to_numpy(), values, values.max(axis=0) > 0, lattice))
+    table = sums_table(coverage_sums(parcels.geometry.to_numpy(), values, values.max(axis=0) > 0, lattice))
+    rows = parcels["row"].to_numpy()[table.column("row").to_numpy()]
+    return table.set_column(0, "row", pa.array(rows))
 
 
 def whole_sums(context: Context, plan: Plan, card: Card, parcels: int) -> Sums:
