@@ -27,7 +27,7 @@ LEAST_AREA: Final = 1000.0
 # What stays below this without a neighbour to join is dropped.
 CRUMB_AREA: Final = 5.0
 MOST_NODES: Final = 2_000_000
-_SAMPLED: Final = 2000
+_SAMPLED: Final = 1000
 _ROUNDS: Final = 16
 
 # OpenStreetMap's keys, and the values of each that enclose no block: ways through a block or beside a street that is
@@ -128,8 +128,8 @@ def _check_size(lines: Geometries) -> None:
     step = max(1, len(starts) // _SAMPLED)
     picked = starts[::step]
     some = shapely.linestrings(np.stack([points[picked], points[picked + 1]], axis=1))
-    first, _ = shapely.STRtree(some).query(some, predicate="crosses")
-    crossings = len(first) // 2 * step**2
+    first, _ = shapely.STRtree(some).query(some, predicate="intersects")
+    crossings = (len(first) - len(some)) // 2 * step**2
     if len(points) + crossings > MOST_NODES:
         detail = (
             f"the streets have about {len(points) + crossings} nodes and crossings in the area; at most {MOST_NODES} "

@@ -22,10 +22,11 @@ OVERLAP_SHARE: Final = 0.01
 # Metres by which a parcel may leave the area of interest untold: outlines are no more exact than that.
 CROSSING: Final = 0.5
 _BOX_CORNERS: Final = 5
+_AT_ONCE: Final = 20_000
 # Bounds the work on hostile files where everything overlaps everything; a share found is then a lower bound.
 # Real parcels meet about four others.
 _NEIGHBOURS: Final = 256
-_PAIRS_AT_ONCE: Final = 20_000_000
+_PAIRS_AT_ONCE: Final = 5_000_000
 _MOST_CANDIDATES: Final = 200_000_000
 _MOST_PAIRS: Final = 1_000_000
 
@@ -65,7 +66,9 @@ def clean_parcels(frame: gpd.GeoDataFrame, area: BaseGeometry) -> Cleaned:
 
 def polygons_of(geometries: Geometries) -> Geometries:
     """Return each geometry as a valid 2-D Polygon or MultiPolygon; an empty Polygon where nothing has an inside."""
-    flat = shapely.force_2d(geometries)
+    flat = np.array(geometries, dtype=object)
+    tall = shapely.has_z(flat) | shapely.has_m(flat)
+    flat[tall] = shapely.force_2d(flat[tall])  # the others are shared, not copied: they may be many
     valid = shapely.is_valid(flat)
     if not valid.all():
         flat[~valid] = _repaired(flat[~valid])
@@ -92,6 +95,11 @@ def mean_width(geometries: Geometries) -> Numbers:
 
 def elongation(geometries: Geometries) -> Numbers:
     """Return long by short side of the minimum rotated rectangle (1 for squares, inf for lines, 1 for empty)."""
+    steps = range(0, len(geometries), _AT_ONCE)
+    return np.concatenate([np.ones(0), *(_elongation(geometries[at : at + _AT_ONCE]) for at in steps)])
+
+
+def _elongation(geometries: Geometries) -> Numbers:
     boxes = shapely.oriented_envelope(geometries)
     result = np.where(shapely.is_empty(boxes) | shapely.is_missing(boxes), 1.0, np.inf)
     drawn = shapely.get_num_coordinates(boxes) == _BOX_CORNERS
@@ -109,9 +117,7 @@ def overlap_shares(geometries: Geometries, size: Numbers) -> Numbers:
     """
     shared = np.zeros(len(geometries))
     pieces, owner = cut_up(geometries)
-    for left, right in _pairs(pieces):
-        others = owner[left] != owner[right]
-        first, second = left[others], right[others]
+    for first, second in _pairs(pieces, owner):
         common = _common_area(pieces[first], pieces[second])
         np.add.at(shared, owner[first], common)
         np.add.at(shared, owner[second], common)
@@ -119,8 +125,11 @@ def overlap_shares(geometries: Geometries, size: Numbers) -> Numbers:
     return shares
 
 
-def _pairs(geometries: Geometries) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield pairs (i < j) whose bounds overlap: at most 256 a polygon, and a million or four a polygon in all."""
+def _pairs(geometries: Geometries, owner: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield pairs (i < j) of pieces of different polygons (`owner`) whose bounds overlap.
+
+    At most 256 polygons for one piece, and about a million pairs or four a piece in all.
+    """
     tree = shapely.STRtree(geometries)
     step = max(1, _PAIRS_AT_ONCE // max(1, len(geometries)))
     candidates, pairs = 0, 0
@@ -130,18 +139,24 @@ def _pairs(geometries: Geometries) -> Iterator[tuple[NDArray[np.intp], NDArray[n
         left, right = tree.query(geometries[start : start + step])
         candidates += len(left)
         left = left + start
+        later = (left < right) & (owner[left] != owner[right])
+        left, right = left[later], right[later]
         order = np.lexsort((right, left))
         left, right = left[order], right[order]
-        left, right = left[left < right], right[left < right]
-        rank = np.arange(len(left)) - np.searchsorted(left, left)
-        pairs += int((rank < _NEIGHBOURS).sum())
-        yield left[rank < _NEIGHBOURS], right[rank < _NEIGHBOURS]
+        # Pieces of one polygon follow each other: each first of them is one more neighbour.
+        another = np.diff(left, prepend=-1).astype(bool) | np.diff(owner[right], prepend=-1).astype(bool)
+        counted = np.cumsum(another)
+        rank = counted - counted[np.searchsorted(left, left)]
+        near = rank < _NEIGHBOURS
+        pairs += int(near.sum())
+        yield left[near], right[near]
 
 
 def _common_area(left: Geometries, right: Geometries) -> Numbers:
     common = np.zeros(len(left))
     meets = shapely.intersects(left, right) & ~shapely.touches(left, right)
-    common[meets] = shapely.area(shapely.intersection(left[meets], right[meets]))
+    for some in np.array_split(np.flatnonzero(meets), len(left) // _AT_ONCE + 1):
+        common[some] = shapely.area(shapely.intersection(left[some], right[some]))
     return common
 
 
