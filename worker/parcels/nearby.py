@@ -73,8 +73,9 @@ class Nearby:
     def __iter__(self) -> Iterator[gpd.GeoDataFrame]:
         """Yield what lies near, with the source's columns; raises BadVector where nothing can be used at all."""
         for frame in self.read():
-            self._count(frame)
-            yield from self._near(frame)
+            fits = usable(frame.geometry.to_numpy(), self.kinds)
+            self._count(frame, fits)
+            yield from self._near(frame[fits])
         if not self.fit:
             verb = "polygon" if tuple(self.kinds) == POLYGONS else "line"
             detail = f"the {self.what} hold no {verb} that can be projected to {self.grid.crs}: send {verb}s"
@@ -82,8 +83,9 @@ class Nearby:
         if not self.kept and self._mirrored:
             self.swapped = True
             for frame in self.read():
-                turned = _swapped(frame.geometry.to_numpy())
-                yield from self._near(frame.set_geometry(gpd.GeoSeries(turned, index=frame.index, crs=frame.crs)))
+                fitting = frame[usable(frame.geometry.to_numpy(), self.kinds)]
+                turned = gpd.GeoSeries(_swapped(fitting.geometry.to_numpy()), index=fitting.index, crs=frame.crs)
+                yield from self._near(fitting.set_geometry(turned))
             self.swapped = self.kept > 0
 
     @property
@@ -118,13 +120,12 @@ class Nearby:
             return "nowhere"
         return degrees(self.extent, self._crs)
 
-    def _count(self, frame: gpd.GeoDataFrame) -> None:
+    def _count(self, frame: gpd.GeoDataFrame, fits: Mask) -> None:
         self.features += len(frame)
         if self.most is not None and self.features > self.most:
             raise BadVector(f"the {self.what} are more than {self.most} features: send fewer")
         self._crs = frame.crs
-        shapes = frame.geometry.to_numpy()
-        bounds = shapely.bounds(shapes[usable(shapes, self.kinds)])
+        bounds = shapely.bounds(frame.geometry.to_numpy()[fits])
         self.fit += len(bounds)
         if len(bounds):
             self.extent[:2] = np.minimum(self.extent[:2], bounds[:, :2].min(axis=0))
@@ -133,8 +134,7 @@ class Nearby:
 
     def _near(self, frame: gpd.GeoDataFrame) -> Iterator[gpd.GeoDataFrame]:
         shapes = frame.geometry.to_numpy()
-        near = usable(shapes, self.kinds)
-        near[near] = self._around(shapely.bounds(shapes[near]), frame.crs)
+        near = self._around(shapely.bounds(shapes), frame.crs)
         if not near.any():
             return
         frame = frame[near]
