@@ -18,3 +18,8 @@ def compiled(function: Function) -> Function:
 def compiled_in_parallel(function: Function) -> Function:
     """Compile a function whose `prange` loops run on all threads."""
     return cast("Function", njit(cache=True, parallel=True)(function))
+
+
+def compiled_for_threads(function: Function) -> Function:
+    """Compile a function that lets go of the interpreter's lock: threads may run it side by side."""
+    return cast("Function", njit(cache=True, nogil=True)(function))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from exactextract import exact_extract
 from exactextract.feature import JSONFeatureSource
 from exactextract.raster import NumPyRasterSource
@@ -14,9 +15,10 @@ from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from jobs.area import Grid
 from worker.parcels.cleaning import polygons_of
-from worker.parcels.zonal import Sums, coverage_sums, merge_sums, sums_table
+from worker.parcels.zonal import Sums, SumsMerger, class_areas, coverage_sums, merge_sums, sums_table
 
 RNG = np.random.default_rng(7)
+UNIT = Affine(1, 0, 0, 0, -1, 2)
 
 
 def grid_of(height: int, width: int, *, resolution: float = 10.0, left: float = 500_000.0, top: float = 6e6) -> Grid:
@@ -71,10 +73,10 @@ def test_any_polygon_equals_intersection_areas(drawn: list[Polygon]) -> None:
     polygons = polygons_of(polygons)
     probabilities, valid = raster(6, 6)
     found = coverage_sums(polygons, probabilities, valid, grid)
-    assert_close(found, oracle(polygons, probabilities, valid, grid), 1e-9)
-    assert (found.area <= shapely.area(polygons) / grid.resolution**2 + 1e-9).all()
-    assert (found.valid_area <= found.area + 1e-9).all()
-    assert (found.probability <= found.valid_area[:, None] + 1e-9).all()
+    assert_close(found, oracle(polygons, probabilities, valid, grid), 1e-6)
+    assert (found.area <= shapely.area(polygons) / grid.resolution**2 + 1e-6).all()
+    assert (found.valid_area <= found.area + 1e-6).all()
+    assert (found.probability <= found.valid_area[:, None] + 1e-6).all()
 
 
 def test_agrees_with_exactextract() -> None:
@@ -91,30 +93,6 @@ def test_agrees_with_exactextract() -> None:
         answer = exact_extract(source, JSONFeatureSource(features), ["sum", "count"], output="pandas")
         np.testing.assert_allclose(found.probability[:, k] * 255, answer["sum"].fillna(0), rtol=1e-6, atol=1e-2)
         np.testing.assert_allclose(found.area, answer["count"], rtol=1e-6, atol=1e-5)
-
-
-@pytest.mark.parametrize("cuts", [1, 2, 8])
-@pytest.mark.parametrize("left", [500_000.0, 500_003.7])
-def test_windows_add_up_to_the_whole(cuts: int, left: float) -> None:
-    grid = grid_of(64, 64, left=left)
-    centres = shapely.points(RNG.uniform(left - 60, left + 700, 80), RNG.uniform(6e6 - 700, 6e6 + 60, 80))
-    polygons = shapely.buffer(centres, RNG.uniform(2, 300, 80))
-    probabilities, valid = raster(64, 64, 17)
-    whole = coverage_sums(polygons, probabilities, valid, grid)
-    side = 64 // cuts
-    tables = []
-    for row in range(0, 64, side):
-        for column in range(0, 64, side):
-            window = np.s_[row : row + side, column : column + side]
-            part = coverage_sums(
-                polygons, probabilities[:, *window], valid[window], grid.window(row, column, side, side)
-            )
-            tables.append(sums_table(part))
-    merged = merge_sums(tables, 80)
-    assert_close(merged, whole, 1e-9)
-    again = merge_sums(tables[::-1], 80)
-    assert again.probability.tobytes() == merged.probability.tobytes()
-    assert again.area.tobytes() == merged.area.tobytes()
 
 
 def test_whole_pixels_and_nothing_outside() -> None:
@@ -139,7 +117,7 @@ def test_nearly_level_edges_stay_within_the_pixel() -> None:
 
 
 def test_shapes_that_disagree_are_refused() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="does not fit"):
         coverage_sums(np.array([box(0, 0, 1, 1)]), np.zeros((1, 2, 2), np.uint8), np.ones((2, 2), bool), grid_of(3, 2))
 
 
@@ -149,6 +127,85 @@ def test_merging_checks_its_tables() -> None:
     sums = Sums(np.ones(5), np.ones(5), np.ones((5, 2)))
     with pytest.raises(ValueError, match="the parcel table has 3"):
         merge_sums([sums_table(sums)], 3)
+    with pytest.raises(ValueError, match="hold 2 classes"):
+        SumsMerger(5, 3).add(sums_table(sums))
+    with pytest.raises(ValueError, match="uint8 and of float"):
+        merge_sums(
+            [sums_table(sums), sums_table(coverage_sums(np.array([box(0, 0, 1, 1)]), *raster(2, 2, 2), UNIT))], 5
+        )
+    with pytest.raises(ValueError, match="not a number"):
+        merge_sums([sums_table(Sums(np.ones(2), np.ones(2), np.full((2, 1), np.nan)))], 5)
     empty = merge_sums([sums_table(Sums(np.zeros(5), np.zeros(5), np.zeros((5, 2))))], 5)
     assert empty.probability.shape == (5, 2)
     assert empty.area.sum() == 0
+
+
+def test_class_areas_are_sums_of_one_hot() -> None:
+    grid = grid_of(50, 70)
+    left, bottom, right, top = grid.bounds
+    polygons = shapely.buffer(shapely.points(RNG.uniform(left, right, 60), RNG.uniform(bottom, top, 60)), 90)
+    codes = RNG.integers(0, 5, (50, 70), dtype=np.uint8)
+    one_hot = np.stack([np.where(codes == k, 255, 0) for k in range(1, 5)]).astype(np.uint8)
+    sums = coverage_sums(polygons, one_hot, codes > 0, grid)
+    areas = class_areas(polygons, codes, grid, classes=4)
+    assert areas.tobytes() == sums.probability.tobytes()
+    assert areas.tobytes() == class_areas(polygons, codes, grid, classes=4, threads=3).tobytes()
+    np.testing.assert_allclose(areas.sum(axis=1), sums.valid_area)
+
+
+def test_class_areas_know_their_codes() -> None:
+    polygons = np.array([box(0, 0, 2, 2)])
+    codes = np.array([[1, 2], [255, 2]], np.uint8)
+    assert class_areas(polygons, codes, UNIT, classes=3, nodata=255).tolist() == [[1, 2, 0]]
+    with pytest.raises(ValueError, match=r"codes \[255\]"):
+        class_areas(polygons, codes, UNIT, classes=3)
+    with pytest.raises(ValueError, match=r"codes \[0\]"):
+        class_areas(polygons, codes - np.uint8(1), UNIT, classes=3, nodata=254)
+    with pytest.raises(ValueError, match="nodata is none of them"):
+        class_areas(polygons, codes, UNIT, classes=3, nodata=2)
+    with pytest.raises(ValueError, match="uint8"):
+        class_areas(polygons, codes.astype(float), UNIT, classes=3)
+
+
+def test_pixels_need_not_be_square() -> None:
+    transform = Affine(2.5, 0, 100, 0, -7, 500)
+    polygon = Point(130, 460).buffer(20).difference(box(125, 450, 128, 455))
+    probabilities, valid = raster(12, 20)
+    found = coverage_sums(np.array([polygon]), probabilities, valid, transform)
+    cells = np.array([[box(100 + x * 2.5, 500 - y * 7 - 7, 102.5 + x * 2.5, 500 - y * 7) for x in range(20)]
+                      for y in range(12)])  # fmt: skip
+    share = shapely.area(shapely.intersection(cells, polygon)) / 17.5
+    assert found.area[0] == pytest.approx(share.sum(), abs=1e-6)
+    wanted = (probabilities / 255 * valid * share).sum(axis=(1, 2))
+    np.testing.assert_allclose(found.probability[0], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("transform", "word"),
+    [(Affine(1, 0.1, 0, 0, -1, 2), "rotated"), (Affine(1, 0, 0, 0, 1, 2), "north-up"),
+     (Affine(-1, 0, 0, 0, -1, 2), "north-up"), (Affine(1, 0, np.nan, 0, -1, 2), "north-up")],
+)  # fmt: skip
+def test_other_grids_are_refused(transform: Affine, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        coverage_sums(np.array([box(0, 0, 1, 1)]), *raster(2, 2), transform)
+
+
+def test_windows_between_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="whole pixels"):
+        coverage_sums(np.array([box(0, 0, 1, 1)]), *raster(2, 2), UNIT, origin=(0.5, 2))
+
+
+def test_bad_input_is_refused() -> None:
+    polygons = np.array([box(0, 0, 1, 1)])
+    with pytest.raises(ValueError, match="uint8"):
+        coverage_sums(polygons, np.zeros((1, 2, 2)), np.ones((2, 2), bool), UNIT)
+    with pytest.raises(ValueError, match="threads"):
+        coverage_sums(polygons, *raster(2, 2), UNIT, threads=0)
+    many = np.broadcast_to(np.uint8(0), (1, 1 << 14, (1 << 13) + 1))
+    with pytest.raises(ValueError, match="cut it"):
+        coverage_sums(polygons, many, np.broadcast_to(np.True_, many.shape[1:]), UNIT)
+    with pytest.raises(ValueError, match="mark such pixels"):
+        coverage_sums(polygons, np.full((1, 2, 2), np.nan, np.float32), np.ones((2, 2), bool), UNIT)
+    masked = coverage_sums(polygons, np.full((1, 2, 2), np.nan, np.float32), np.zeros((2, 2), bool), UNIT)
+    assert masked.area.tolist() == [1]
+    assert masked.probability.tolist() == [[0]]
