@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -21,8 +22,10 @@ from jobs.errors import BadVector, MissingCrs, UploadTooLarge
 from jobs.inspection.layer import INSPECTED_AT_ONCE, LONLAT, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
 
-# A JSON text takes about ten times its size in memory while it is read.
+# The text is held whole, and its features twenty thousand at a time.
 MAX_BYTES: Final = 96 * 1024**2
+_LIST: Final = object()
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
 _TYPES: Final = frozenset(
     {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
 )
@@ -32,35 +35,128 @@ _CRS84: Final = re.compile(r"^(?:urn:ogc:def:crs:OGC:[0-9.]*:CRS84|OGC:CRS84)$",
 
 def inspect_geojson(path: Path, name: str, settings: Settings) -> dict[str, Any]:
     """Return the facts of a GeoJSON file; raises BadVector, MissingCrs or UploadTooLarge."""
-    document = _load(path, name)
-    features = _features(document, name)
-    check_count(len(features), name, settings)
-    crs = _crs(document, name)
-    steps = range(0, len(features), INSPECTED_AT_ONCE)
-    chunks = (_geometries(features, at, INSPECTED_AT_ONCE, name) for at in steps)
-    facts = layer_facts("GeoJSON", chunks, crs, _fields(features), name)
-    return facts | {"layers": [{"name": None, "features": len(features)}]}
+    document = _Document(path, name)
+    check_count(document.count, name, settings)
+    chunks = (_geometries(some, at, name) for at, some in document.chunks(INSPECTED_AT_ONCE))
+    facts = layer_facts("GeoJSON", chunks, document.crs, document.fields, name)
+    return facts | {"layers": [{"name": None, "features": document.count}]}
 
 
 def geojson_chunks(
     path: Path, columns: Sequence[str] | None, optional: Sequence[str], size: int
 ) -> Iterator[geopandas.GeoDataFrame]:
     """Yield a GeoJSON file in frames of at most `size` rows; attributes a feature lacks are missing values."""
-    name = "the file"
-    document = _load(path, name)
-    features = _features(document, name)
-    crs = _crs(document, name)
-    kept = kept_columns(columns, optional, _fields(features))
-    for start in range(0, max(1, len(features)), size):
-        some = features[start : start + size]
+    document = _Document(path, "the file")
+    kept = kept_columns(columns, optional, document.fields)
+    for start, some in document.chunks(size):
         table = {c: [_value((f.get("properties") or {}).get(c)) for f in some] for c in kept if c != "geometry"}
         rows = pd.RangeIndex(start, start + len(some))
-        shapes = _geometries(features, start, size, name)
-        yield geopandas.GeoDataFrame(table, index=rows, geometry=shapes, crs=crs)
+        shapes = _geometries(some, start, "the file")
+        yield geopandas.GeoDataFrame(table, index=rows, geometry=shapes, crs=document.crs)
 
 
-def _geometries(features: Sequence[Mapping[str, Any]], start: int, size: int, name: str) -> list[BaseGeometry | None]:
-    return [_geometry(f, start + k, name) for k, f in enumerate(features[start : start + size])]
+class _Document:
+    """A GeoJSON text whose features are decoded one at a time, twice: for what there is, and when they are read."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._text, self._name = _text(path, name), name
+        self._members: dict[str, Any] = {}
+        self.count = 0
+        names: dict[str, None] = {}
+        for feature in self._features(self._members):
+            names |= dict.fromkeys(feature.get("properties") or {})
+            self.count += 1
+        self.fields = list(names)
+        self.crs = _crs(self._members, name)
+
+    def chunks(self, size: int) -> Iterator[tuple[int, list[Mapping[str, Any]]]]:
+        """Yield features by the list, each with the position of its first; one empty list where there is none."""
+        features, start = self._features({}), 0
+        while (some := list(itertools.islice(features, size))) or not start:
+            yield start, some
+            start += max(1, len(some))
+
+    def _features(self, members: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the features; gather the document's other members."""
+        found, name = False, self._name
+        for key, value in _walk(self._text, name):
+            if key is not None:
+                members[key] = value
+                found = found or (key == "features" and value is _LIST)
+                continue
+            if not isinstance(value, dict) or not isinstance(value.get("properties") or {}, dict):
+                raise BadVector(f"{name}: a feature is not a GeoJSON Feature")
+            yield value
+        kind = members.get("type")
+        if found and kind == "FeatureCollection":
+            return
+        if kind == "Feature" and not found:
+            yield members
+        elif isinstance(kind, str) and kind in _TYPES and not found:
+            yield {"type": "Feature", "properties": {}, "geometry": members}
+        else:
+            raise BadVector(
+                f"{name} is JSON, but not GeoJSON: its type must be FeatureCollection, Feature or a geometry"
+            )
+
+
+def _walk(text: str, name: str) -> Iterator[tuple[str | None, Any]]:
+    """Yield the members of a JSON object, those of the list `features` one by one (without a key) after _LIST."""
+    scan = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+    try:
+        at = _after(text, 0, "{")
+        while text[at] != "}":
+            _expect(text, at, holds=text[at] == '"')
+            key, at = scan(text, at)
+            at = _after(text, _space(text, at), ":")
+            if key == "features" and text[at] == "[":
+                yield key, _LIST
+                at = _after(text, at, "[")
+                while text[at] != "]":
+                    value, at = scan(text, at)
+                    yield None, value
+                    at = _next(text, at, "]")
+                at = _next(text, at + 1, "}")
+            else:
+                value, at = scan(text, at)
+                yield str(key), value
+                at = _next(text, at, "}")
+        _expect(text, at, holds=_space(text, at + 1) == len(text))
+    except (ValueError, IndexError, RecursionError) as error:
+        raise BadVector(f"{name} is not valid JSON (damaged or cut off?): export it again as GeoJSON") from error
+
+
+def _expect(text: str, at: int, *, holds: bool) -> None:
+    if not holds:
+        raise json.JSONDecodeError("unexpected", text[at : at + 1], 0)
+
+
+def _space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _after(text: str, at: int, mark: str) -> int:
+    """Return where the next token starts after `mark`, which must stand at a position (or behind white space)."""
+    at = _space(text, at)
+    if text[at] != mark:
+        raise ValueError(at)
+    return _space(text, at + 1)
+
+
+def _next(text: str, at: int, end: str) -> int:
+    """Return where the next element starts after one that ends here, or where `end` stands."""
+    at = _space(text, at)
+    if text[at] == end:
+        return at
+    at = _after(text, at, ",")
+    if text[at] == end:
+        raise ValueError(at)
+    return at
+
+
+def _geometries(features: Sequence[Mapping[str, Any]], start: int, name: str) -> list[BaseGeometry | None]:
+    return [_geometry(f, start + k, name) for k, f in enumerate(features)]
 
 
 def _value(value: Any) -> Any:
@@ -68,36 +164,21 @@ def _value(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def _load(path: Path, name: str) -> dict[str, Any]:
+def _text(path: Path, name: str) -> str:
     if path.stat().st_size > MAX_BYTES:
         limit = MAX_BYTES // 1024**2
         raise UploadTooLarge(f"{name} is GeoJSON of more than {limit} MiB: convert it to GeoPackage or GeoParquet")
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except ValueError as error:
         raise BadVector(f"{name} is not valid JSON (damaged or cut off?): export it again as GeoJSON") from error
-    if not isinstance(document, dict):
+    if not text.lstrip().startswith("{"):
         raise BadVector(f"{name} is JSON, but not a GeoJSON object")
-    return document
+    return text
 
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(text)
-
-
-def _features(document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    kind = document.get("type")
-    if kind == "Feature":
-        return [document]
-    if isinstance(kind, str) and kind in _TYPES:
-        return [{"type": "Feature", "properties": {}, "geometry": document}]
-    features = document.get("features")
-    if kind != "FeatureCollection" or not isinstance(features, list):
-        raise BadVector(f"{name} is JSON, but not GeoJSON: its type must be FeatureCollection, Feature or a geometry")
-    for index, feature in enumerate(features):
-        if not isinstance(feature, dict) or not isinstance(feature.get("properties") or {}, dict):
-            raise BadVector(f"{name}: feature {index} is not a GeoJSON Feature")
-    return features
 
 
 def _geometry(feature: Mapping[str, Any], index: int, name: str) -> BaseGeometry | None:
@@ -113,10 +194,6 @@ def _geometry(feature: Mapping[str, Any], index: int, name: str) -> BaseGeometry
     if not finite:
         raise BadVector(f"{name}: the geometry of feature {index} has a coordinate that is not a number")
     return made
-
-
-def _fields(features: list[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(key for f in features for key in (f.get("properties") or {})))
 
 
 def _crs(document: Mapping[str, Any], name: str) -> CRS:

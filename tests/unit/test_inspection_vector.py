@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Point, box
 
 from jobs.errors import BadVector, MissingCrs, UnsupportedFormat, UploadTooLarge
-from jobs.inspection import Inspection, inspect_file, read_vector
+from jobs.inspection import Inspection, inspect_file, read_chunks, read_vector
 from jobs.settings import Settings
 from models.errors import CityzonesError
 
@@ -112,6 +112,14 @@ def test_metres_without_crs(tmp_path: Path) -> None:
         '{"type": ["x"]}',
         '{"type": "FeatureCollection", "features": ' + "[" * 100_000,
         '{"type": "Point", "coordinates": [1e999, 1]}',
+        '{"type": "FeatureCollection", "features": [{"type": "Feature"},]}',
+        '{"type": "FeatureCollection", "features": [] []}',
+        '{"type": "FeatureCollection", "features": []} x',
+        '{"type": "FeatureCollection", 1: []}',
+        '{"type": "FeatureCollection" "features": []}',
+        '{"type": "FeatureCollection", "features": {}}',
+        "{",
+        '{"type"',
     ],
 )
 def test_broken_geojson(tmp_path: Path, text: str) -> None:
@@ -119,6 +127,48 @@ def test_broken_geojson(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(BadVector):
         inspect_file(path, "a.json", SETTINGS)
+
+
+def test_geojson_members_come_in_any_order_and_with_any_white_space(tmp_path: Path) -> None:
+    body = collection(name="x", crs={"type": "name", "properties": {"name": "EPSG:32632"}})
+    body["features"][0]["geometry"]["coordinates"] = [[[6e5, 53e5], [6e5, 53.1e5], [6.1e5, 53e5], [6e5, 53e5]]]
+    first = json.dumps({"features": body.pop("features") * 3, **body}, indent=3)
+    path = tmp_path / "a.json"
+    path.write_text("\ufeff \n" + first.replace(":", " \t:\r\n").replace("EPSG \t:\r\n", "EPSG:") + "\n")
+    assert inspect_file(path, "a.json", SETTINGS).facts["features"] == 3
+    assert read_vector(path).crs.to_epsg() == 32632
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.parquet"])
+def test_chunks_count_the_rows_of_the_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    many = geopandas.GeoDataFrame({"n": range(45)}, geometry=[Point(k, 50) for k in range(45)], crs="EPSG:4326")
+    many.to_parquet(path) if name == "a.parquet" else many.to_file(path)
+    chunks = list(read_chunks(path, columns=["n"], optional=["n", "absent"], size=20))
+    assert [len(chunk) for chunk in chunks] == [20, 20, 5]
+    assert [k for chunk in chunks for k in chunk.index] == list(range(45))
+    assert [list(chunk.columns) for chunk in chunks] == [["n", "geometry"]] * 3
+    assert [k for chunk in chunks for k in chunk["n"]] == list(range(45))
+    assert len(read_vector(path)) == 45
+
+
+def test_a_file_without_features_is_one_empty_frame(tmp_path: Path) -> None:
+    empty = frame().iloc[:0]
+    empty.to_parquet(tmp_path / "a.parquet")
+    empty.to_file(tmp_path / "a.gpkg")
+    (tmp_path / "a.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    for name in ("a.parquet", "a.gpkg", "a.geojson"):
+        chunks = list(read_chunks(tmp_path / name))
+        assert [len(chunk) for chunk in chunks] == [0]
+        assert chunks[0].crs is not None
+
+
+def test_swapped_axes_are_let_in_and_noted(tmp_path: Path) -> None:
+    tokyo = geopandas.GeoDataFrame(geometry=[box(35.6, 139.6, 35.7, 139.7)], crs="EPSG:4326")
+    tokyo.to_file(tmp_path / "a.gpkg")
+    facts = inspect_file(tmp_path / "a.gpkg", "a.gpkg", SETTINGS).facts
+    assert facts["axes_swapped"]
+    assert facts["lonlat_bounds"] == pytest.approx([139.6, 35.6, 139.7, 35.7])
 
 
 def test_too_many_features(tmp_path: Path) -> None:
