@@ -24,6 +24,8 @@ DEFAULT_HEIGHT: Final = 6.0  # metres, for a building whose height nobody knows:
 MAX_HEIGHT: Final = 850.0  # nothing taller stands on Earth
 MIN_OPEN: Final = 1 / 16  # one sub-cell: the least open ground an aspect ratio is divided by
 
+Ragged = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+
 _CELL: Final = 2.5
 _SUB: Final = 4
 _SPREAD_RADIUS: Final = 5  # pixels: the spread of heights is that of the surrounding 110 m
@@ -62,11 +64,12 @@ def morphology(
     x0, y0 = transform.c - HALO_METRES, transform.f + HALO_METRES
     rows, cols = shape[0] + 2 * HALO_PIXELS, shape[1] + 2 * HALO_PIXELS
     polygons, tops = _polygons(footprints, heights)
-    tall = burn(polygons, tops, (x0, y0), _CELL, (rows * _SUB, cols * _SUB))
+    tall = np.zeros((rows * _SUB, cols * _SUB), dtype=np.float32)
     walls = np.zeros((rows, cols), dtype=np.int64)
     if len(polygons):
-        coordinates, ring_starts, owners = _ragged(shapely.orient_polygons(polygons))
-        _add_walls(coordinates, ring_starts, owners, tops.astype(np.float64), tall, x0, y0, walls)
+        ragged = _ragged(shapely.orient_polygons(polygons))
+        _burn_rings(ragged, len(polygons), tops, (x0, y0), _CELL, tall)
+        _add_walls(*ragged, tops.astype(np.float64), tall, x0, y0, walls)
     return _describe(tall, walls, valid)
 
 
@@ -83,10 +86,16 @@ def burn(
     """
     out = np.zeros(shape, dtype=np.float32)
     if len(polygons):
-        coordinates, rings, owners = _ragged(polygons)
-        polygon_rings = np.searchsorted(owners, np.arange(len(polygons) + 1))
-        _burn(coordinates, rings, polygon_rings, values.astype(np.float32), origin[0], origin[1], cell, out)
+        _burn_rings(_ragged(polygons), len(polygons), values, origin, cell, out)
     return out
+
+
+def _burn_rings(  # noqa: PLR0917 - as `burn`
+    ragged: Ragged, number: int, values: NDArray[Any], origin: tuple[float, float], cell: float, out: NDArray[Any]
+) -> None:
+    coordinates, rings, owners = ragged
+    polygon_rings = np.searchsorted(owners, np.arange(number + 1))
+    _burn(coordinates, rings, polygon_rings, values.astype(np.float32), origin[0], origin[1], cell, out)
 
 
 def _check(footprints: Any, heights: Any, transform: Affine, shape: tuple[int, int], covered: Any) -> None:
@@ -109,9 +118,10 @@ def _polygons(footprints: Any, heights: Any) -> tuple[NDArray[np.object_], NDArr
     return parts[use], np.clip(np.where(known, tops, DEFAULT_HEIGHT), 1.0, MAX_HEIGHT).astype(np.float32)
 
 
-def _ragged(polygons: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+def _ragged(polygons: NDArray[np.object_]) -> Ragged:
     """Return the coordinates (n, 2), where each ring starts (rings + 1,) and which polygon owns it (rings,)."""
-    _, coordinates, (rings, owners) = shapely.to_ragged_array(shapely.force_2d(polygons))
+    flat = shapely.force_2d(polygons) if shapely.has_z(polygons).any() else polygons
+    _, coordinates, (rings, owners) = shapely.to_ragged_array(flat)
     owner_of_ring = np.repeat(np.arange(len(polygons)), np.diff(owners))
     return np.ascontiguousarray(coordinates), rings.astype(np.int64), owner_of_ring.astype(np.int64)
 
@@ -171,35 +181,66 @@ def _add_walls(  # noqa: PLR0917 - compiled code takes no keywords
                 walls[row, column] += np.int64(max(0.0, top - beside) * length / count * 1e6)
 
 
-def _rays() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sub-cell offsets (direction, step, [dy, dx]) and distances in metres: every 2.5 m to 20 m, every 5 m to 100 m.
+def _rays(width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Sub-cell steps in a raster `width` sub-cells wide, and distances in metres, both (direction, step).
 
-    A wall stands at the near face of its sub-cell, half a sub-cell before the centre.
+    They go every 2.5 m to 20 m, every 5 m to 100 m. A wall stands at the near face of its sub-cell, half a sub-cell
+    before the centre.
     """
     reach = np.concatenate([np.arange(2.5, 20.1, 2.5), np.arange(25.0, HALO_METRES + 0.1, 5.0)]) / _CELL
     angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     across = np.rint(np.stack([-np.cos(angles), np.sin(angles)], axis=-1)[:, None] * reach[None, :, None])
-    return across.astype(np.int64), (np.hypot(across[..., 0], across[..., 1]) * _CELL - _CELL / 2).astype(np.float32)
+    distance = np.hypot(across[..., 0], across[..., 1]) * _CELL - _CELL / 2
+    return (across[..., 0] * width + across[..., 1]).astype(np.int64), distance.astype(np.float32)
 
 
 def _describe(tall: NDArray[np.float32], walls: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    rows, cols = walls.shape
-    cells = tall.reshape(rows, _SUB, cols, _SUB)
-    count = (cells > 0).sum(axis=(1, 3), dtype=np.int64)
-    total = cells.sum(axis=(1, 3), dtype=np.float64)
-    squares = np.square(cells, dtype=np.float64).sum(axis=(1, 3))
-    skyline = maximum_filter(cells.max(axis=(1, 3)), size=2 * HALO_PIXELS + 3, mode="constant")
-    offsets, distances = _rays()
+    count = np.zeros(walls.shape, np.int64)
+    total, squares, highest = (np.zeros(walls.shape) for _ in range(3))
+    _sum_cells(tall, count, total, squares, highest)
+    skyline = maximum_filter(highest, size=2 * HALO_PIXELS + 3, mode="constant")
+    steps, distances = _rays(tall.shape[1])
+    spread = _spread(_around(count), _around(total), _around(squares))
     out = np.zeros((6, *valid.shape), dtype=np.float32)
-    _fill_pixels(tall, count, total, squares, walls, skyline, offsets, distances, valid, out)
+    _fill_pixels(tall.ravel(), count, total, spread, walls, skyline, steps, distances, valid, out)
     return out
+
+
+@compiled
+def _sum_cells(tall: Any, count: Any, total: Any, squares: Any, highest: Any) -> None:
+    """Gather the sub-cells of each pixel: how many are built, their heights, squared heights, and the highest."""
+    for row in range(tall.shape[0]):
+        for column in range(tall.shape[1]):
+            height = np.float64(tall[row, column])
+            if height > 0:
+                r, c = row // _SUB, column // _SUB
+                count[r, c] += 1
+                total[r, c] += height
+                squares[r, c] += height * height
+                highest[r, c] = max(highest[r, c], height)
+
+
+def _around(values: NDArray[Any]) -> NDArray[Any]:
+    """Sum the windows of 110 m around all pixels but those of the halo, each in the same order wherever it lies."""
+    side, first = 2 * _SPREAD_RADIUS + 1, HALO_PIXELS - _SPREAD_RADIUS
+    rows, cols = (n - 2 * HALO_PIXELS for n in values.shape)
+    down = np.stack([values[first + k : first + k + rows] for k in range(side)]).sum(axis=0)
+    return np.asarray(np.stack([down[:, first + k : first + k + cols] for k in range(side)]).sum(axis=0))
+
+
+def _spread(count: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the standard deviation of heights, (y, x), 0 where there are none."""
+    some = np.maximum(count, 1)
+    variance = squares / some - (total / some) ** 2
+    return np.sqrt(np.where(variance > 1e-9, variance, 0.0))  # noqa: PLR2004 - rounding
 
 
 @compiled_in_parallel
 def _fill_pixels(  # noqa: PLR0917 - compiled code takes no keywords
-    tall: Any, count: Any, total: Any, squares: Any, walls: Any, skyline: Any,
-    offsets: Any, distances: Any, valid: Any, out: Any,
+    tall: Any, count: Any, total: Any, spread: Any, walls: Any, skyline: Any,
+    steps: Any, distances: Any, valid: Any, out: Any,
 ) -> None:  # fmt: skip
+    width = walls.shape[1] * _SUB
     for row in prange(valid.shape[0]):
         for column in range(valid.shape[1]):
             if not valid[row, column]:
@@ -207,52 +248,40 @@ def _fill_pixels(  # noqa: PLR0917 - compiled code takes no keywords
             r, c = row + HALO_PIXELS, column + HALO_PIXELS
             built = count[r, c] / (_SUB * _SUB)
             mean = total[r, c] / count[r, c] if count[r, c] else 0.0
-            spread = _spread(count, total, squares, r, c)
             wall = walls[r, c] / 1e6 / (RESOLUTION * RESOLUTION)
             out[0, row, column] = built
             out[1, row, column] = np.log1p(mean) / 4
-            out[2, row, column] = np.log1p(spread) / 4
-            out[3, row, column] = _sky(tall, r, c, skyline[r, c], offsets, distances)
+            out[2, row, column] = np.log1p(spread[row, column]) / 4
+            out[3, row, column] = _sky(tall, r * _SUB * width + c * _SUB, width, skyline[r, c], steps, distances)
             out[4, row, column] = np.log1p(wall / (2 * max(1 - built, MIN_OPEN))) / 1.5
             out[5, row, column] = 1.0
 
 
 @compiled
-def _spread(count: Any, total: Any, squares: Any, r: int, c: int) -> float:
-    n, first, second = 0, 0.0, 0.0
-    for i in range(r - _SPREAD_RADIUS, r + _SPREAD_RADIUS + 1):
-        for j in range(c - _SPREAD_RADIUS, c + _SPREAD_RADIUS + 1):
-            n += count[i, j]
-            first += total[i, j]
-            second += squares[i, j]
-    if n == 0:
-        return 0.0
-    variance: float = second / n - (first / n) ** 2
-    return np.sqrt(variance) if variance > 1e-9 else 0.0  # noqa: PLR2004 - rounding
-
-
-@compiled
 def _sky(  # noqa: PLR0917 - compiled code takes no keywords
-    tall: Any, r: int, c: int, skyline: float, offsets: Any, distances: Any
+    tall: Any, corner: int, width: int, skyline: float, steps: Any, distances: Any
 ) -> float:
-    """Mean over every other open sub-cell of 1 - mean sin2(horizon); rays end where no roof around can matter."""
+    """Mean over every other open sub-cell of 1 - mean sin2(horizon); rays end where no roof around can matter.
+
+    `tall` is flat, `corner` the place of the pixel's first sub-cell in it.
+    """
     if skyline <= 0:
         return 1.0
     seen, cells = 0.0, 0
     for i in range(_SUB):
         for j in range(_SUB):
-            y, x = r * _SUB + i, c * _SUB + j
-            if (i + j) % 2 or tall[y, x] > 0:
+            here = corner + i * width + j
+            if (i + j) % 2 or tall[here] > 0:
                 continue
             cells += 1
-            for ray in range(offsets.shape[0]):
+            for ray in range(steps.shape[0]):
                 slope = 0.0
-                for step in range(offsets.shape[1]):
+                for step in range(steps.shape[1]):
                     distance = distances[ray, step]
                     if skyline <= slope * distance:
                         break
-                    rise = tall[y + offsets[ray, step, 0], x + offsets[ray, step, 1]]
+                    rise = tall[here + steps[ray, step]]
                     if rise > slope * distance:
                         slope = rise / distance
                 seen += 1 / (1 + slope * slope)
-    return seen / (cells * offsets.shape[0]) if cells else 1.0
+    return seen / (cells * steps.shape[0]) if cells else 1.0

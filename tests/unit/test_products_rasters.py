@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -33,12 +33,14 @@ def classes_of(height: int, width: int) -> np.ndarray:
 
 
 def publish(
-    path: Path, data: np.ndarray, bands: Sequence[CogBand], *, tile: int = 512, nodata: int = 0, **told: Any
-) -> None:
+    path: Path, data: np.ndarray, bands: Sequence[CogBand], *, tile: int = 512, nodata: int = 0,
+    colours: Mapping[int, Any] | None = None, **told: Any,
+) -> None:  # fmt: skip
     """Paint an array tile by tile, in the order of its columns, and publish it."""
     height, width = data.shape[-2:]
     count = 1 if data.ndim == 2 else len(data)
-    with Canvas(path.with_suffix(".plain"), grid_of(height, width), count=count, nodata=nodata, tile=tile) as canvas:
+    plain, grid = path.with_suffix(".plain"), grid_of(height, width)
+    with Canvas(plain, grid, count=count, nodata=nodata, tile=tile, colours=colours) as canvas:
         for column in range(0, width, tile):
             for row in range(0, height, tile):
                 rows, columns = slice(row, min(row + tile, height)), slice(column, min(column + tile, width))

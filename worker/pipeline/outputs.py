@@ -19,7 +19,7 @@ from worker.parcels.units import Verdicts
 from worker.pipeline import probabilities
 from worker.pipeline.painting import Painting
 from worker.products.accuracy import accuracy_document
-from worker.products.cog import UNIT_COLOURS, UNIT_TITLES, CogBand, class_colours, class_tags
+from worker.products.cog import UNIT_COLOURS, UNIT_TITLES, CogBand, class_tags
 from worker.products.doubts import BANDS
 from worker.products.facts import MapFacts
 from worker.products.factsheet import write_factsheet
@@ -98,7 +98,7 @@ def _map(finished: Finished, path: Path, _: Storage) -> None:
     card = finished.facts.card
     band = CogBand(finished.facts.title, class_tags(card.classes))
     tags = _tags(finished, card)
-    finished.painting.classes.publish(path, [band], colours=class_colours(card.classes), tags=tags)
+    finished.painting.classes.publish(path, [band], tags=tags)
 
 
 def _confidence(finished: Finished, path: Path, _: Storage) -> None:
@@ -109,7 +109,7 @@ def _confidence(finished: Finished, path: Path, _: Storage) -> None:
 def _units(finished: Finished, path: Path, _: Storage) -> None:
     band = CogBand("Deciding unit: " + ", ".join(f"{code} {UNIT_TITLES[code]}" for code in UNIT_COLOURS))
     tags = _tags(finished, finished.facts.card)
-    finished.painting.units.publish(path, [band], colours=UNIT_COLOURS, tags=tags)
+    finished.painting.units.publish(path, [band], tags=tags)
 
 
 def _uncertainty(finished: Finished, path: Path, _: Storage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from worker.parcels.units import Decided, Verdicts, decide_block, parcels_near
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.ahead import AT_ONCE, ahead
 from worker.pipeline.uncertainty import Evidence, uncertainty_of
-from worker.products.cog import BLOCK, Canvas
+from worker.products.cog import BLOCK, UNIT_COLOURS, Canvas, Colour, class_colours
 from worker.products.doubts import BANDS
 from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import Tally
@@ -90,18 +90,19 @@ class Painting:
         self.thumbnail.add(rows, columns, decided.map)
 
 
-def prepare(plan: Plan, folder: Path) -> Painting:
+def prepare(plan: Plan, card: Card, folder: Path) -> Painting:
     """Return the empty painting of a job; its canvases lie in `folder`."""
     grid = plan.map_grid
     tile = TILE_PIXELS if plan.map_side == 1 else BLOCK
 
-    def canvas(name: str) -> Canvas:
-        return Canvas(folder / f".{name}.plain.tif", grid, tile=tile)
+    def canvas(name: str, colours: Mapping[int, Colour] | None = None) -> Canvas:
+        return Canvas(folder / f".{name}.plain.tif", grid, tile=tile, colours=colours)
 
     doubts = None
     if reasons.OUTPUT in plan.outputs:
         doubts = Canvas(folder / ".uncertainty.plain.tif", grid, count=len(BANDS), nodata=UNSURE, tile=tile)
-    return Painting(grid, canvas("map"), canvas("confidence"), canvas("units"), doubts)
+    classes, units = canvas("map", class_colours(card.classes)), canvas("units", UNIT_COLOURS)
+    return Painting(grid, classes, canvas("confidence"), units, doubts)
 
 
 def paint(

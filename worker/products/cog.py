@@ -11,7 +11,6 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from jobs.area import Grid
@@ -42,10 +41,19 @@ class Canvas:
     a window that cuts tiles makes GDAL read, merge and compress them again.
     """
 
-    def __init__(self, path: Path, grid: Grid, *, count: int = 1, nodata: int = NODATA, tile: int = BLOCK) -> None:
-        """Prepare a raster of `count` bands of uint8; `tile` is a multiple of 16."""
+    def __init__(
+        self,
+        path: Path,
+        grid: Grid,
+        *,
+        count: int = 1,
+        nodata: int = NODATA,
+        tile: int = BLOCK,
+        colours: Mapping[int, Colour] | None = None,
+    ) -> None:
+        """Prepare a raster of `count` bands of uint8; `tile` is a multiple of 16, `colours` the palette of one band."""
         self._path = path
-        self._nodata = nodata
+        self._palette = None if colours is None else _palette(colours, nodata)
         self._options = {
             "driver": "GTiff", "width": grid.width, "height": grid.height, "count": count, "dtype": "uint8",
             "nodata": nodata, "crs": grid.crs, "transform": grid.transform, "compress": "deflate", "zlevel": 1,
@@ -55,6 +63,8 @@ class Canvas:
 
     def __enter__(self) -> Self:
         self._dataset = rasterio.open(self._path, "w+", **self._options)
+        if self._palette:
+            self._dataset.write_colormap(1, self._palette)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,22 +87,18 @@ class Canvas:
         bands: Sequence[CogBand],
         *,
         overview: Literal["mode", "average", "nearest"] = "mode",
-        colours: Mapping[int, Colour] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Write the finished raster as a COG with 512-pixel blocks, deflate, statistics and overviews.
 
-        `bands` describe the bands in order; `colours` make the one band a palette. Overviews keep classes (mode),
-        average, or take the nearest pixel, which keeps the bands of a pixel of one place. Nothing of the clock or the
+        `bands` describe the bands in order. Overviews keep classes (mode), average, or take the nearest pixel, which
+        keeps the bands of a pixel of one place. Nothing of the clock or the
         machine goes into the file: written twice, the bytes are the same. Nothing can be painted afterwards.
         """
         self._dataset.update_tags(**(tags or {}))
         for index, band in enumerate(bands, start=1):
             self._dataset.set_band_description(index, band.description)
             self._dataset.update_tags(index, **band.tags)
-        if colours:
-            self._dataset.write_colormap(1, _palette(colours, self._nodata))
-            self._dataset.colorinterp = [ColorInterp.palette]
         self._dataset.close()
         _copy(self._path, target, overview)
 
