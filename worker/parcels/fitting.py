@@ -32,7 +32,7 @@ from worker.parcels.validation import Area, read_area
 
 LAMBDA: Final = 0.5
 MU: Final = 0.5
-_NOISE: Final = 1e-4
+_NOISE: Final = 5e-4
 _RESAMPLES: Final = 1000
 
 # Values tried, in the order the parameters are tried. Parcels keep the notion's size: parcel_min_area and
