@@ -63,8 +63,7 @@ class Scene:
 
     def sums(self, threads: int = 1) -> np.ndarray[Any, Any]:
         """Our mean probabilities."""
-        valid = np.ones(self.codes.shape, bool)
-        found = coverage_sums(self.parcels, self.stack, valid, self.transform, threads=threads)
+        found = coverage_sums(self.parcels, self.stack, self.codes > 0, self.transform, threads=threads)
         return fractions(found.probability, found.area)
 
 

@@ -19,6 +19,8 @@ REACH: Final = 1e12
 _FARTHEST: Final = 1 << 24
 _OFF_PIXEL: Final = 1e-6
 _ROWS_TOGETHER: Final = 32
+# The work of a vertex, in cells.
+_VERTEX: Final = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +72,36 @@ def lattice_of(grid: Grid | Affine, shape: tuple[int, int], origin: tuple[float,
 
 
 def rings_of(polygons: NDArray[np.object_], lattice: Lattice) -> tuple[Rings, NDArray[np.intp], NDArray[np.float64]]:
-    """Return the polygons that may touch the window as rings, their rows in `polygons`, and a guess at each one's work.
+    """Return the polygons that may touch the window as rings, their rows in `polygons`, a guess at each part's work.
 
-    The rings' `owner` counts along the rows returned, which go by place, so that neighbours are read one after another.
+    The rings' `owner` counts along the rows returned. The parts of a polygon follow one another, and polygons go by
+    place, those of one ring first, so that neighbours are read one after another.
     None and empty geometries are left out. Raises ValueError for a geometry that is not a Polygon or MultiPolygon, and
     for a coordinate that is not finite or lies farther than 10^12 pixels away.
     """
     near, cells = _near(polygons, lattice)
     chosen = polygons[near]
-    several = shapely.get_type_id(chosen) == shapely.GeometryType.MULTIPOLYGON
-    single = np.flatnonzero(~several)
-    parts, of_several = shapely.get_parts(chosen[several], return_index=True)
-    parts = np.concatenate([chosen[single], parts])
-    owner = np.concatenate([single, np.flatnonzero(several)[of_several]])
-    order = np.argsort(owner, kind="stable")
-    order = order[~shapely.is_empty(parts[order])]
-    parts, owner = parts[order], owner[order].astype(np.int64)
-    rings, of_part = shapely.get_rings(parts, return_index=True)
-    points = shapely.get_coordinates(rings)
-    starts = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(rings))]).astype(np.int64)
-    firsts = np.searchsorted(of_part, np.arange(len(parts) + 1)).astype(np.int64)
+    # Most polygons are one ring, whose vertices can be had without making geometries of rings and parts.
+    plain = shapely.get_num_interior_rings(chosen) == 0
+    plain &= shapely.get_type_id(chosen) == shapely.GeometryType.POLYGON
+    single, others = np.flatnonzero(plain), np.flatnonzero(~plain)
+    parts, of_other = shapely.get_parts(chosen[others], return_index=True)
+    full = ~shapely.is_empty(parts)
+    rings, of_part = shapely.get_rings(parts[full], return_index=True)
+    points = np.concatenate([shapely.get_coordinates(chosen[single]), shapely.get_coordinates(rings)])
+    lengths = [shapely.get_num_coordinates(chosen[single]), shapely.get_num_coordinates(rings)]
+    starts = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
+    owner = np.concatenate([single, others[of_other[full]]]).astype(np.int64)
+    firsts = np.searchsorted(of_part, np.arange(int(full.sum()) + 1)) + len(single)
+    firsts = np.concatenate([np.arange(len(single)), firsts]).astype(np.int64)
     bad = place(points, lattice.left, lattice.top, lattice.dx, lattice.dy, REACH)
     if bad >= 0:
-        part = int(of_part[np.searchsorted(starts, bad, side="right") - 1])
-        raise _misplaced(int(near[owner[part]]))
-    found = Rings(points, starts, np.zeros(len(rings), np.int64), firsts, owner)
+        ring = np.searchsorted(starts, bad, side="right") - 1
+        raise _misplaced(int(near[owner[np.searchsorted(firsts, ring, side="right") - 1]]))
+    found = Rings(points, starts, np.zeros(len(starts) - 1, np.int64), firsts, owner)
     turn(found)
-    vertices = np.bincount(owner, np.diff(starts[firsts]), len(near))
-    return found, near, cells + 16.0 * vertices
+    work = cells[owner] / np.bincount(owner)[owner] + _VERTEX * np.diff(starts[firsts])
+    return found, near, work
 
 
 def _near(polygons: NDArray[np.object_], lattice: Lattice) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -151,6 +151,8 @@ def _shares(rings: Rings, work: NDArray[np.float64], count: int) -> list[tuple[i
     upto = np.cumsum(work)
     if not len(upto):
         return []
-    owners = np.searchsorted(upto, np.linspace(0, upto[-1], count + 1)[1:-1])
-    cuts = [0, *np.searchsorted(rings.owner, owners).tolist(), len(rings.owner)]
+    between = np.flatnonzero(np.diff(rings.owner)) + 1
+    wanted = np.searchsorted(upto, np.linspace(0, upto[-1], count + 1)[1:-1])
+    at = np.searchsorted(between, wanted)
+    cuts = [0, *between[at[at < len(between)]].tolist(), len(rings.owner)]
     return [(a, b) for a, b in pairwise(cuts) if a < b]
