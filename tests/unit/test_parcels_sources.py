@@ -27,6 +27,8 @@ from jobs.request import Buildings, Parcels, parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.uploads import UploadStore
+from worker.parcels import sources
+from worker.parcels.buildings import building_chunks
 from worker.parcels.cleaning import clean_parcels
 from worker.parcels.sources import Loaded, load_buildings, load_parcels
 
@@ -208,6 +210,26 @@ def test_features_far_away_are_never_held(desk: Desk) -> None:
     loaded = desk.parcels(upload=desk.add(frame, ".parquet"), id_field="PLOT")
     assert loaded.frame["parcel_id"].tolist() == [str(200 * row + k) for row in range(11) for k in range(11)]
     assert loaded.warnings[0].detail.startswith("29879 of 30000 parcels")
+
+
+def test_more_parcels_than_can_be_compared_are_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_PARCELS", 2)
+    upload = desk.add(frame_of(square(0, 0), square(1, 1), square(2, 2), square(50, 50)), ".parquet")
+    with pytest.raises(BadVector, match="map it in parts") as caught:
+        desk.parcels(upload=upload)
+    assert caught.value.faults[0].pointer == "/inputs/parcels"
+
+
+def test_buildings_come_in_chunks_that_say_at_the_end_what_they_were(desk: Desk) -> None:
+    frame = frame_of(*(square(k % 100, k // 100, 8) for k in range(45_000)), height=[4.0, -1.0, None] * 15_000)
+    chunks = building_chunks(
+        Buildings(upload=desk.add(frame, ".gpkg")), GRID, AREA, desk.uploads, desk.settings, desk.folder
+    )
+    frames = list(chunks)
+    assert max(len(frame) for frame in frames) < 20_000
+    assert chunks.count == sum(len(frame) for frame in frames) == 16 * 16
+    assert chunks.bounds == (500_000, 5_499_492, 501_508, 5_501_000)
+    assert [w.detail[:17] for w in chunks.warnings] == ["15000 of 45000 he"]
 
 
 def swapped(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import shapely
 from pydantic import SecretStr
-from shapely.geometry import Polygon, box
+from shapely.geometry import GeometryCollection, Polygon, box
 
 from jobs.area import Grid
 from jobs.errors import BadVector
@@ -123,6 +123,19 @@ def test_a_huge_outline_is_cut_and_sums_stay(storage: Storage, tmp_path: Path) -
         assert shapely.get_num_coordinates(part.geometry.to_numpy()).sum() < 80_000
         area += cut.area.sum()
     assert area * 100 == pytest.approx(shape.area, rel=1e-9)
+
+
+def test_a_huge_outline_that_crosses_itself_is_mended_first(storage: Storage, tmp_path: Path) -> None:
+    lattice, shape = lattice_of(box(*GRID.bounds)), jagged(4000, 3000)
+    corners = shapely.get_coordinates(shape)
+    corners[[100, 2000]] = corners[[2000, 100]]
+    tangled = GeometryCollection([Polygon(corners), box(500_000, 5_509_000, 502_600, 5_509_900)])
+    frame = gpd.GeoDataFrame(geometry=[tangled], crs=GRID.crs)
+    told = write_parts(storage, "p", [frame], lattice, columns={}, scratch=tmp_path)
+    assert told.features == 1
+    parts = [read_part(storage, "p", block.id) for block in lattice.blocks]
+    assert sum(len(part) for part in parts) > 6
+    assert all(set(part.geom_type) <= {"Polygon", "MultiPolygon"} for part in parts)
 
 
 def test_features_that_fill_every_block_again_and_again_are_refused(

@@ -55,8 +55,12 @@ def clipped(shape: BaseGeometry, west: float, south: float, east: float, north: 
 
     GEOS's fast way may leave something invalid where rings touch the rectangle; then its slow way is taken.
     """
-    piece = shapely.clip_by_rect(shape, west, south, east, north)
-    if shapely.get_num_coordinates(piece) <= MANY_CORNERS and not piece.is_valid:
+    try:
+        piece = shapely.clip_by_rect(shape, west, south, east, north)
+        sound = shapely.get_num_coordinates(piece) > MANY_CORNERS or piece.is_valid
+    except shapely.errors.GEOSException:
+        sound = False
+    if not sound:
         piece = shapely.intersection(shapely.make_valid(shape), shapely.box(west, south, east, north))
     kinds = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
     if shapely.get_type_id(piece) in kinds:

@@ -123,7 +123,8 @@ class Nearby:
     def _count(self, frame: gpd.GeoDataFrame, fits: Mask) -> None:
         self.features += len(frame)
         if self.most is not None and self.features > self.most:
-            raise BadVector(f"the {self.what} are more than {self.most} features: send fewer")
+            detail = f"the {self.what} are more than {self.most} features: send fewer"
+            raise BadVector(detail, faults=[Fault(self.pointer, detail)])
         self._crs = frame.crs
         bounds = shapely.bounds(frame.geometry.to_numpy()[fits])
         self.fit += len(bounds)

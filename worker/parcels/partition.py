@@ -25,6 +25,7 @@ from jobs.area import Grid
 from jobs.errors import BadVector
 from jobs.plan import Block
 from jobs.storage import Storage
+from worker.parcels.cleaning import polygons_of
 from worker.parcels.cutting import MANY_CORNERS, clipped
 
 # Features reach many blocks only where they are huge; more than this in all is a file meant to fill a disk.
@@ -163,7 +164,10 @@ class _Spill:
             raise BadVector(f"{detail}: they overlap all over the area; send a layer whose features lie side by side")
         big = (shapely.get_num_coordinates(shapes) > MANY_CORNERS) & (copies > 1)
         index, place = self._pairs(spans, np.where(big, 0, copies))
-        cut = [(row, *part) for row in np.flatnonzero(big) for part in self._cut(shapes[row], spans[row].tolist())]
+        rows = np.flatnonzero(big)
+        whole = polygons_of(shapes[rows])
+        cut = [(row, *part) for row, shape in zip(rows, whole, strict=True)
+               for part in self._cut(shape, spans[row].tolist())]  # fmt: skip
         index = np.concatenate([index, np.array([row for row, _, _ in cut], np.int64)])
         place = np.concatenate([place, np.array([at for _, at, _ in cut], np.int64)])
         copied = np.concatenate([shapes[index[: len(index) - len(cut)]], np.array([g for *_, g in cut] or [], object)])
