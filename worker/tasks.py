@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import Any
 
-from celery.signals import worker_process_init
+from celery.signals import task_postrun, worker_process_init
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
 from jobs.plan import Plan
@@ -17,13 +16,13 @@ from jobs.recover import recover
 from jobs.settings import Settings
 from models.errors import WeightsUnavailable
 from worker.context import Context
+from worker.memory import bound_memory, give_back
 from worker.pipeline.assembly import assemble
 from worker.pipeline.mapping import leave_unread, map_block, marker_key
 from worker.pipeline.planning import make_plan
 from worker.pipeline.steps import ATTEMPTS, step, still_wanted
 
-# GDAL would keep a twentieth of the machine's memory in every process for blocks of rasters.
-os.environ.setdefault("GDAL_CACHEMAX", "128")
+bound_memory()
 settings = Settings()
 logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 for name in ("cityzones", "worker", "jobs"):
@@ -51,6 +50,11 @@ _OPTIONS: dict[str, Any] = {
 def _connect_after_fork(**_: Any) -> None:
     """Give every forked process connections of its own."""
     _contexts[0] = Context(settings, app)
+
+
+@task_postrun.connect
+def _give_memory_back(**_: Any) -> None:
+    give_back()
 
 
 @app.task(name=PLAN, **_OPTIONS)
