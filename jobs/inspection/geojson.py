@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import geopandas
+import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.geometry import shape
@@ -49,7 +51,7 @@ def geojson_chunks(
     document = _Document(path, "the file")
     kept = kept_columns(columns, optional, document.fields)
     for start, some in document.chunks(size):
-        table = {c: [_value((f.get("properties") or {}).get(c)) for f in some] for c in kept if c != "geometry"}
+        table = {c: _column([(f.get("properties") or {}).get(c) for f in some]) for c in kept if c != "geometry"}
         rows = pd.RangeIndex(start, start + len(some))
         shapes = _geometries(some, start, "the file")
         yield geopandas.GeoDataFrame(table, index=rows, geometry=shapes, crs=document.crs)
@@ -157,6 +159,13 @@ def _next(text: str, at: int, end: str) -> int:
 
 def _geometries(features: Sequence[Mapping[str, Any]], start: int, name: str) -> list[BaseGeometry | None]:
     return [_geometry(f, start + k, name) for k, f in enumerate(features)]
+
+
+def _column(values: Sequence[Any]) -> list[Any] | NDArray[np.object_]:
+    """Return the values of an attribute as cells of a table; whole numbers beside gaps stay whole numbers."""
+    cells = [_value(value) for value in values]
+    gaps = any(cell is None for cell in cells) and any(isinstance(cell, int) for cell in cells)
+    return np.array(cells, dtype=object) if gaps else cells
 
 
 def _value(value: Any) -> Any:

@@ -161,7 +161,7 @@ def _chunks(path: Path, layer: str, columns: Sequence[str], size: int, name: str
             drawn, number = told["geometry_name"] or "wkb_geometry", reader.schema.names[0]
             for batch in reader:
                 shapes = _shapes(path, layer, batch.column(drawn), batch.column(number))
-                table = batch.drop_columns([drawn, number]).to_pandas(ignore_metadata=True)
+                table = batch.drop_columns([drawn, number]).to_pandas(ignore_metadata=True, integer_object_nulls=True)
                 table.index = pd.RangeIndex(start, start + len(table))
                 start += len(table)
                 yield geopandas.GeoDataFrame(table[list(columns)], geometry=shapes, crs=crs)

@@ -71,7 +71,7 @@ def _chunks(
         yield geopandas.GeoDataFrame({c: [] for c in columns}, geometry=[], crs=crs)
     for batch in file.iter_batches(batch_size=size, columns=[column, *columns]):
         geometries = shapely.from_wkb(batch.column(column).to_numpy(zero_copy_only=False), on_invalid="ignore")
-        table = batch.drop_columns([column]).to_pandas(ignore_metadata=True)
+        table = batch.drop_columns([column]).to_pandas(ignore_metadata=True, integer_object_nulls=True)
         table.index = pd.RangeIndex(start, start + batch.num_rows)
         start += batch.num_rows
         yield geopandas.GeoDataFrame(table, geometry=geometries, crs=crs)

@@ -13,6 +13,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from pydantic import SecretStr, ValidationError
@@ -123,6 +124,18 @@ def test_ids_become_unique_and_keep_their_order(desk: Desk) -> None:
     assert ids == ["a", "a#3", "a#2", "row-4", "5", "5#2", "a#4", "x y"]
     assert [w.code for w in loaded.warnings] == ["duplicate-parcel-ids"]
     assert ids == desk.parcels(features=features, id_field="id").frame["parcel_id"].tolist()
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".parquet"])
+def test_long_numbers_stay_exact_beside_gaps(desk: Desk, suffix: str) -> None:
+    numbers = pd.array([2**60 + 1, None, 2**60 + 2], dtype="Int64")
+    frame = frame_of(square(0, 0), square(1, 1), square(2, 2), PLOT=numbers).to_crs("EPSG:4326")
+    upload = desk.add(frame, suffix)
+    assert desk.parcels(upload=upload, id_field="PLOT").frame["parcel_id"].tolist() == [
+        "1152921504606846977", "row-2", "1152921504606846978",
+    ]  # fmt: skip
+    with pytest.raises(BadVector, match="numeric fields are PLOT"):
+        desk.buildings(upload=upload)
 
 
 def test_parcels_elsewhere_are_refused_with_both_extents(desk: Desk) -> None:

@@ -54,7 +54,7 @@ class Upload:
 
     def _no_field(self, field: str) -> BadVector:
         first = self._first()
-        table = pd.DataFrame(first.drop(columns=first.geometry.name))
+        table = pd.DataFrame(first.drop(columns=first.geometry.name)).convert_dtypes()
         numeric = self._pointer.endswith("buildings")
         names = [str(c) for c in (table.select_dtypes("number") if numeric else table).columns]
         kind, member = ("numeric fields", "height_field") if numeric else ("fields", "id_field")
