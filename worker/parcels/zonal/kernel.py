@@ -7,7 +7,7 @@ along the row turns both into the share of each cell that lies inside. No cell i
 All shares are whole numbers in units of 2^-28 of a pixel. What an edge leaves in a cell depends on the edge and on the
 cell's place on the whole grid, never on the window: sums over windows add up to the same bits however they are cut,
 and edges shared by two polygons cancel exactly. numba checks no index: `lattice` refuses coordinates that are not
-finite, every row and column is clipped to the window here, and codes index 256 places.
+finite, every row and column is clipped to the window here, and codes index as many places as uint8 has values.
 """
 
 from __future__ import annotations
@@ -317,7 +317,8 @@ def count_codes(  # noqa: PLR0917 - compiled code takes no keywords
     rings: Rings, chosen: tuple[int, int], window: Window, codes: Array, ticks: Array, scratch: Scratch
 ) -> None:
     """Add the area of each code 1..classes in some parts to `ticks` (owner, class); `codes` (y * x) is flat."""
-    totals = np.zeros(256, np.int64)
+    # Two totals of each code, used in turn: where a code repeats, one addition need not wait for the other.
+    totals = np.zeros(512, np.int64)
     for part in range(*chosen):
         left, top, right, bottom = _box(rings, part, window)
         width, owner = right - left, rings.owner[part]
@@ -330,7 +331,7 @@ def count_codes(  # noqa: PLR0917 - compiled code takes no keywords
                 at = (first - window.row + y) * window.width + left - window.column
                 _count_row(scratch, y, width, stride, codes, at, totals)
         for k in range(ticks.shape[1]):
-            ticks[owner, k] += totals[k + 1]
+            ticks[owner, k] += totals[k + 1] + totals[k + 257]
         totals[:] = 0
 
 
@@ -341,8 +342,8 @@ def _count_row(scratch: Scratch, y: int, width: int, stride: int, codes: Array, 
     for x in range(low, high):
         running += cells[U(base + x)]
         cells[U(base + x)] = 0
-        totals[codes[U(at + x)]] += _share(running)
+        totals[U(codes[U(at + x)]) + U((x & 1) << 8)] += _share(running)
     cells[U(base + width)] = 0
     if running != 0 and low < high:
         for x in range(high, width):
-            totals[codes[U(at + x)]] += _share(running)
+            totals[U(codes[U(at + x)]) + U((x & 1) << 8)] += _share(running)
