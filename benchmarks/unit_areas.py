@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import geopandas as gpd
 import numpy as np
 import pyogrio
+import shapely
 from numpy.typing import NDArray
 from rich.console import Console
 from shapely.geometry import box
@@ -26,10 +28,11 @@ from jobs.area import Grid
 from models.cards import card_of
 from models.classes import LOCAL_CLIMATE_ZONES
 from models.data.cities.ground import CELL, CityGround, read_city, registered
-from models.data.procedural import generate
+from models.data.procedural import City, generate
 from models.errors import CityzonesError
 from models.evaluation.city import Fold, block_folds
 from models.weights import weights_path
+from worker.parcels.blocks import borders_of, derive_blocks
 from worker.parcels.cleaning import clean_parcels
 from worker.parcels.validation import Area, write_area
 
@@ -65,7 +68,11 @@ CONDITIONS: Final = (
 
 
 def procedural_areas(seed: int, side: int = SIDE, threads: int = 1) -> Iterator[Area]:
-    """Map the city of a seed with the bundled network, as served, under every condition of CONDITIONS."""
+    """Map the city of a seed with the bundled network, as served, under every condition of CONDITIONS.
+
+    Each comes with the city's parcels, and once more ("-streets") with the blocks that its streets and river enclose:
+    outside the built districts, where few streets lead, these hold ground of several classes.
+    """
     session = _session(threads)
     cities = {share: generate(seed, (side, side), fragmentation=share) for share in (0.0, FRAGMENTATION)}
     for told in CONDITIONS:
@@ -74,8 +81,19 @@ def procedural_areas(seed: int, side: int = SIDE, threads: int = 1) -> Iterator[
         values = _mapped(lambda a, b: session.run(["probabilities"], {"spectral": a, "morphology": b})[0][0],
                          (city.reflectance, form), card_of("magnet").geometry.halo)  # fmt: skip
         grid = Grid(str(city.parcels.crs), city.transform.c, city.transform.f, city.transform.a, side, side)
-        parcels = clean_parcels(city.parcels[["parcel_id", "geometry"]], box(*grid.bounds)).frame
-        yield Area(f"{told.name}-{seed}", values, city.truth, parcels, grid, LOCAL_CLIMATE_ZONES)
+        for kind, frame in (("", city.parcels[["parcel_id", "geometry"]]), ("-streets", _enclosed(city))):
+            parcels = clean_parcels(frame, box(*grid.bounds)).frame
+            yield Area(f"{told.name}{kind}-{seed}", values, city.truth, parcels, grid, LOCAL_CLIMATE_ZONES)
+
+
+def _enclosed(city: City) -> gpd.GeoDataFrame:
+    """Return the blocks (parcel_id, geometry) between the streets and the banks of a city."""
+    height = city.shape[0] * city.transform.a
+    move = np.array([city.transform.c, city.transform.f - height])
+    river = shapely.transform(city.plan.river, lambda points: points + move)
+    lines = borders_of(np.append(city.streets.geometry.to_numpy(), river))
+    extent = box(*move, move[0] + city.shape[1] * city.transform.a, city.transform.f)
+    return derive_blocks(lines, extent, str(city.streets.crs)).frame
 
 
 def _session(threads: int) -> Any:

@@ -2,8 +2,10 @@
 
 `python -m benchmarks.units [--seeds 1-8] [--areas FOLDER]` maps procedural cities that neither the network nor the
 thresholds of its card have seen, in four conditions: as generated and with a third of their blocks of another class
-than their district ("fragmented"), each with and without buildings. `--areas` adds Gdansk: its folder holds the areas
-that `python -m benchmarks.unit_areas gdansk` wrote. It prints a table, and the same as JSON on the last line.
+than their district ("fragmented"), each with and without buildings; each with the city's parcels, and with the blocks
+that its streets and river enclose ("-streets"), as a job has them that brings streets in place of parcels. `--areas`
+adds Gdansk: its folder holds the areas that `python -m benchmarks.unit_areas gdansk` wrote. It prints a table, and the
+same as JSON on the last line.
 
 Overall accuracy and macro F1 are over pixels of 10 m. Boundary F1 is that of worker.parcels.borders: border pixels of
 map and truth matched within one pixel. Fragmentation is patches a km2, connected through the four sides. "pixel" is
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.unit_areas import CITY, CONDITIONS, FRAGMENTATION, numbers, procedural_areas
+from benchmarks.unit_areas import CITY, FRAGMENTATION, numbers, procedural_areas
 from models.accuracy.metrics import confusion, f1_scores, overall_accuracy
 from models.cards import UnitThresholds, card_of
 from models.errors import CityzonesError
@@ -80,11 +82,11 @@ def main() -> None:
 
 
 def _procedural(seeds: Iterable[int], threads: int) -> dict[str, list[dict[str, Row]]]:
-    found: dict[str, list[dict[str, Row]]] = {told.name: [] for told in CONDITIONS}
+    found: dict[str, list[dict[str, Row]]] = {}
     limits = card_of("magnet").units
     for seed in seeds:
         for area in procedural_areas(seed, threads=threads):
-            found[area.name.removesuffix(f"-{seed}")].append(measure(area, limits))
+            found.setdefault(area.name.removesuffix(f"-{seed}"), []).append(measure(area, limits))
         console.print(f"seed {seed}", markup=False)
     return found
 

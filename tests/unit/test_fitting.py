@@ -78,7 +78,7 @@ def test_the_loss_is_that_of_the_unit_that_decided() -> None:
     area = area_of(noise=0.0)
     sure = area.loss(UnitThresholds(street_reach=20.0, parcel_top=0.0, parcel_entropy=1.0, block_min_area=0.0))
     assert sure.surprise == pytest.approx(0, abs=1e-9)
-    assert (sure.borders, sure.crumbs) == (0, 0)
+    assert (sure.borders, sure.crumbs, sure.harm) == (0, 0, 0)
     values = np.zeros_like(area.probabilities)
     values[0], values[1] = 204, 51
     told = Area("x", values, np.full_like(area.truth, 2), area.parcels, area.grid, area.classes)
@@ -86,6 +86,16 @@ def test_the_loss_is_that_of_the_unit_that_decided() -> None:
         assert told.loss(mode_limits).surprise == pytest.approx(-np.log(0.2))
     none = Area("x", values, np.full_like(area.truth, 3), area.parcels, area.grid, area.classes)
     assert none.loss(UnitThresholds()).surprise == pytest.approx(-np.log(0.5 / 255))
+
+
+def test_what_parcels_spoil_is_told() -> None:
+    area = area_of(noise=0.0)
+    left, bottom, right, top = area.grid.bounds
+    whole = gpd.GeoDataFrame({"parcel_id": ["all"]}, geometry=[box(left, bottom, right, top)], crs=area.grid.crs)
+    parcels = clean_parcels(whole, box(*area.grid.bounds)).frame
+    spoilt = Area("x", area.probabilities, area.truth, parcels, area.grid, area.classes)
+    right_now = np.bincount(area.truth.ravel()).max() / area.truth.size
+    assert spoilt.loss(UnitThresholds(parcel_top=0.0, parcel_entropy=1.0)).harm == pytest.approx(1 - right_now)
 
 
 def test_a_fit_finds_the_blocks_and_repeats_itself() -> None:

@@ -5,9 +5,9 @@
 JSON on the last line.
 
 What is minimised is the mean over the areas of  -ln p(true class under the unit that decided, per pixel)  +  lambda
-(1 - boundary F1)  +  mu (share of the map in patches under 1 ha). The search is a coordinate descent over the values
-below from the card's own thresholds, or from loose ones where these are better: deterministic, and a value is left only
-for one that is better by more than noise.
+(1 - boundary F1)  +  mu (share of the map in patches under 1 ha)  +  a penalty where an area's map is less right than
+its pixels alone. The search is a coordinate descent over the values below from the card's own thresholds, or from loose
+ones where these are better: deterministic, and a value is left only for one that is better by more than noise.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from worker.parcels.validation import Area, read_area
 
 LAMBDA: Final = 0.5
 MU: Final = 0.5
+HARM: Final = 100.0
+"""Of what an area loses against its own pixels: in effect a bound, as nobody brings parcels to have a worse map."""
 _NOISE: Final = 5e-4
 _RESAMPLES: Final = 1000
 
@@ -57,7 +59,7 @@ Losses = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Thresholds, the losses of each area (area, 3: surprise, borders, crumbs) before and after, and how sure each is.
+    """Thresholds, the losses of each area (area, 4: the figures of Loss) before and after, and how sure each is.
 
     `stability` is, by parameter, in which share of 1,000 resamplings of the areas its value is still the best.
     """
@@ -69,24 +71,25 @@ class Fitted:
 
 
 def fit(
-    areas: Sequence[Area], start: UnitThresholds, *, sweeps: int = 2, threads: int = 1,
-    tell: Callable[[str], None] = lambda _: None,
+    areas: Sequence[Area], start: UnitThresholds, *, only: Sequence[str] = tuple(GRID), sweeps: int = 2,
+    threads: int = 1, tell: Callable[[str], None] = lambda _: None,
 ) -> Fitted:  # fmt: skip
-    """Search thresholds from `start`; areas count alike. Raises ValueError without areas."""
+    """Search the thresholds named `only` from `start`; areas count alike. Raises ValueError without areas."""
     if not areas:
         msg = "thresholds cannot be fitted without a validation area"
         raise ValueError(msg)
+    grid = {name: GRID[name] for name in only}
     with ThreadPoolExecutor(threads) as pool:
         search = _Search(areas, pool, {})
         best = min((start, start.model_copy(update=_ELSEWHERE)), key=search.mean)
         for sweep in range(sweeps):
             began = best
-            for name, values in GRID.items():
+            for name, values in grid.items():
                 best = search.along(best, name, values)
                 tell(f"sweep {sweep + 1}, {name}: {getattr(best, name):g}, loss {search.mean(best):.4f}")
             if best == began:
                 break
-        stability = {name: search.stability(best, name, values) for name, values in GRID.items()}
+        stability = {name: search.stability(best, name, values) for name, values in grid.items()}
         return Fitted(best, search.losses(start), search.losses(best), stability)
 
 
@@ -99,7 +102,7 @@ class _Search:
     def losses(self, thresholds: UnitThresholds) -> Losses:
         if thresholds not in self.known:
             found = list(self.pool.map(lambda area: area.loss(thresholds), self.areas))
-            self.known[thresholds] = np.array([[each.surprise, each.borders, each.crumbs] for each in found])
+            self.known[thresholds] = np.array([[each.surprise, each.borders, each.crumbs, each.harm] for each in found])
         return self.known[thresholds]
 
     def mean(self, thresholds: UnitThresholds) -> float:
@@ -122,7 +125,7 @@ class _Search:
         return float((means[0] <= means.min(axis=0) + _NOISE).mean())
 
     def _weighed(self, thresholds: UnitThresholds) -> Losses:
-        weighed: Losses = self.losses(thresholds) @ np.array([1.0, LAMBDA, MU])
+        weighed: Losses = self.losses(thresholds) @ np.array([1.0, LAMBDA, MU, HARM])
         return weighed
 
 
@@ -163,7 +166,7 @@ def write_units(path: Path, section: str) -> Card:
 
 def report(fitted: Fitted, areas: Sequence[Area]) -> Mapping[str, Any]:
     """Return what a fit found, for JSON."""
-    names = ("surprise", "borders", "crumbs")
+    names = ("surprise", "borders", "crumbs", "harm")
     return {
         "thresholds": fitted.thresholds.model_dump(),
         "areas": [area.name for area in areas],
@@ -185,6 +188,7 @@ def main() -> None:
     )
     parser.add_argument("--card", required=True, help="id of the card: its classes, its thresholds to begin with")
     parser.add_argument("--defaults", action="store_true", help="begin with the defaults, not with the card's")
+    parser.add_argument("--only", nargs="+", choices=GRID, default=list(GRID), help="thresholds to fit; others stay")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--told", default="", help="what the areas are, for the comment above the section")
     parser.add_argument("--write", action="store_true", help="put the section into the card")
@@ -198,7 +202,9 @@ def main() -> None:
             for folder in told.areas
         ]
         start = UnitThresholds() if told.defaults else card.units
-        fitted = fit(areas, start, threads=told.threads, tell=lambda text: console.print(text, markup=False))
+        fitted = fit(
+            areas, start, only=told.only, threads=told.threads, tell=lambda text: console.print(text, markup=False)
+        )
         on = told.told or ", ".join(area.name for area in areas)
         section = units_section(fitted.thresholds, f"Fitted by `python -m worker.parcels.fitting` on {on}.")
         console.print(section, markup=False)
