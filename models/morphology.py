@@ -30,6 +30,7 @@ _CELL: Final = 2.5
 _SUB: Final = 4
 _SPREAD_RADIUS: Final = 5  # pixels: the spread of heights is that of the surrounding 110 m
 _DIRECTIONS: Final = 16
+_STRETCH: Final = 64  # pixels whose horizons are looked for together
 _WALL_STEP: Final = 1.25
 _WALL_LOOK: Final = 1.5  # how far outside a wall its neighbour is looked for: more than half a sub-cell
 
@@ -181,8 +182,8 @@ def _add_walls(  # noqa: PLR0917 - compiled code takes no keywords
                 walls[row, column] += np.int64(max(0.0, top - beside) * length / count * 1e6)
 
 
-def _rays(width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sub-cell steps in a raster `width` sub-cells wide, and distances in metres, both (direction, step).
+def _rays() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Sub-cell offsets (direction, step, [dy, dx]) and one over the distance in metres, (direction, step).
 
     They go every 2.5 m to 20 m, every 5 m to 100 m. A wall stands at the near face of its sub-cell, half a sub-cell
     before the centre.
@@ -191,7 +192,7 @@ def _rays(width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     across = np.rint(np.stack([-np.cos(angles), np.sin(angles)], axis=-1)[:, None] * reach[None, :, None])
     distance = np.hypot(across[..., 0], across[..., 1]) * _CELL - _CELL / 2
-    return (across[..., 0] * width + across[..., 1]).astype(np.int64), distance.astype(np.float32)
+    return across.astype(np.int64), (1 / distance).astype(np.float32)
 
 
 def _describe(tall: NDArray[np.float32], walls: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -199,10 +200,11 @@ def _describe(tall: NDArray[np.float32], walls: NDArray[np.int64], valid: NDArra
     total, squares, highest = (np.zeros(walls.shape) for _ in range(3))
     _sum_cells(tall, count, total, squares, highest)
     skyline = maximum_filter(highest, size=2 * HALO_PIXELS + 3, mode="constant")
-    steps, distances = _rays(tall.shape[1])
+    halves = np.stack([tall[:, 0::2], tall[:, 1::2]])
     spread = _spread(_around(count), _around(total), _around(squares))
     out = np.zeros((6, *valid.shape), dtype=np.float32)
-    _fill_pixels(tall.ravel(), count, total, spread, walls, skyline, steps, distances, valid, out)
+    _fill_pixels(count, total, spread, walls, valid, out)
+    _fill_sky(halves, skyline, *_rays(), valid, out[3])
     return out
 
 
@@ -235,13 +237,11 @@ def _spread(count: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]) -> 
     return np.sqrt(np.where(variance > 1e-9, variance, 0.0))  # noqa: PLR2004 - rounding
 
 
-@compiled_in_parallel
+@compiled
 def _fill_pixels(  # noqa: PLR0917 - compiled code takes no keywords
-    tall: Any, count: Any, total: Any, spread: Any, walls: Any, skyline: Any,
-    steps: Any, distances: Any, valid: Any, out: Any,
-) -> None:  # fmt: skip
-    width = walls.shape[1] * _SUB
-    for row in prange(valid.shape[0]):
+    count: Any, total: Any, spread: Any, walls: Any, valid: Any, out: Any
+) -> None:
+    for row in range(valid.shape[0]):
         for column in range(valid.shape[1]):
             if not valid[row, column]:
                 continue
@@ -252,36 +252,62 @@ def _fill_pixels(  # noqa: PLR0917 - compiled code takes no keywords
             out[0, row, column] = built
             out[1, row, column] = np.log1p(mean) / 4
             out[2, row, column] = np.log1p(spread[row, column]) / 4
-            out[3, row, column] = _sky(tall, r * _SUB * width + c * _SUB, width, skyline[r, c], steps, distances)
             out[4, row, column] = np.log1p(wall / (2 * max(1 - built, MIN_OPEN))) / 1.5
             out[5, row, column] = 1.0
 
 
+@compiled_in_parallel
+def _fill_sky(  # noqa: PLR0917 - compiled code takes no keywords
+    halves: Any, skyline: Any, offsets: Any, inverse: Any, valid: Any, out: Any
+) -> None:
+    for row in prange(valid.shape[0]):
+        for start in range(0, valid.shape[1], _STRETCH):
+            stop = min(start + _STRETCH, valid.shape[1])
+            seen = valid[row, start:stop]
+            if seen.any():
+                around = skyline[row + HALO_PIXELS, start + HALO_PIXELS : stop + HALO_PIXELS]
+                if around.max() <= 0:
+                    out[row, start:stop] = seen
+                else:
+                    _sky(halves, row + HALO_PIXELS, start + HALO_PIXELS, offsets, inverse, seen, out[row, start:stop])
+
+
 @compiled
 def _sky(  # noqa: PLR0917 - compiled code takes no keywords
-    tall: Any, corner: int, width: int, skyline: float, steps: Any, distances: Any
-) -> float:
-    """Mean over every other open sub-cell of 1 - mean sin2(horizon); rays end where no roof around can matter.
+    halves: Any, r: int, c: int, offsets: Any, inverse: Any, valid: Any, out: Any
+) -> None:
+    """Mean over every other open sub-cell of 1 - mean sin2(horizon), for a stretch of pixels from (r, c) on.
 
-    `tall` is flat, `corner` the place of the pixel's first sub-cell in it.
+    `halves` (2, y, x) holds the even and the odd columns of sub-cells: those used of a row are all even or all odd, and
+    so are those any one step away from them, which lets the inner loop run over neighbours in memory.
     """
-    if skyline <= 0:
-        return 1.0
-    seen, cells = 0.0, 0
+    number, first = 2 * len(out), 2 * c
+    slope, light = np.empty(number, np.float32), np.empty(number, np.float32)
+    seen, cells = np.zeros(len(out), np.float32), np.zeros(len(out), np.int64)
     for i in range(_SUB):
-        for j in range(_SUB):
-            here = corner + i * width + j
-            if (i + j) % 2 or tall[here] > 0:
-                continue
-            cells += 1
-            for ray in range(steps.shape[0]):
-                slope = 0.0
-                for step in range(steps.shape[1]):
-                    distance = distances[ray, step]
-                    if skyline <= slope * distance:
-                        break
-                    rise = tall[here + steps[ray, step]]
-                    if rise > slope * distance:
-                        slope = rise / distance
-                seen += 1 / (1 + slope * slope)
-    return seen / (cells * steps.shape[0]) if cells else 1.0
+        y, odd = r * _SUB + i, i % 2
+        light[:] = 0
+        for ray in range(offsets.shape[0]):
+            slope[:] = 0
+            for step in range(offsets.shape[1]):
+                column = odd + offsets[ray, step, 1]
+                start = first + (column >> 1)
+                _raise(slope, halves[column & 1, y + offsets[ray, step, 0], start : start + number], inverse[ray, step])
+            for k in range(number):
+                light[k] += 1 / (1 + slope[k] * slope[k])
+        here = halves[odd, y, first : first + number]
+        for k in range(number):
+            if here[k] == 0:
+                seen[k >> 1] += light[k]
+                cells[k >> 1] += 1
+    for k in range(len(out)):
+        if valid[k]:
+            out[k] = seen[k] / (cells[k] * offsets.shape[0]) if cells[k] else 1.0
+
+
+@compiled
+def _raise(slope: Any, roofs: Any, inverse: float) -> None:
+    """Raise horizons to roofs at a distance of 1 / `inverse`."""
+    for k in range(len(slope)):
+        rise = roofs[k] * inverse
+        slope[k] = rise if rise > slope[k] else slope[k]  # noqa: FURB136 - this becomes one instruction
