@@ -33,7 +33,8 @@ def block_sums(context: Context, plan: Plan, card: Card, block: Block, values: p
     core = grid.window(block.row, block.column, 1, 1)
     shape = math.ceil(block.height / step), math.ceil(block.width / step)
     lattice = Grid(grid.crs, core.left, core.top, grid.resolution * step, shape[1], shape[0])
-    table = sums_table(coverage_sums(parcels.geometry.to_numpy(), values, values.max(axis=0) > 0, lattice))
+    origin, seen = (grid.left, grid.top), values.max(axis=0) > 0
+    table = sums_table(coverage_sums(parcels.geometry.to_numpy(), values, seen, lattice, origin=origin))
     rows = parcels["row"].to_numpy()[table.column("row").to_numpy()]
     return table.set_column(0, "row", pa.array(rows))
 
@@ -51,7 +52,7 @@ def whole_sums(context: Context, plan: Plan, card: Card, parcels: int) -> Sums:
         values = probabilities.read_filtered(context.storage, plan, card, block)
         return block_sums(context, plan, card, block, values)
 
-    return merge_sums(list(ahead(table, plan.blocks, AT_ONCE)), parcels)
+    return merge_sums(ahead(table, plan.blocks, AT_ONCE), parcels)
 
 
 def sums_key(job: str, block: str) -> str:
