@@ -68,7 +68,7 @@ def morphology(
     tall = np.zeros((rows * _SUB, cols * _SUB), dtype=np.float32)
     walls = np.zeros((rows, cols), dtype=np.int64)
     if len(polygons):
-        ragged = _ragged(shapely.orient_polygons(polygons))
+        ragged = _ragged(polygons)
         _burn_rings(ragged, len(polygons), tops, (x0, y0), _CELL, tall)
         _add_walls(*ragged, tops.astype(np.float64), tall, x0, y0, walls)
     return _describe(tall, walls, valid)
@@ -112,7 +112,9 @@ def _check(footprints: Any, heights: Any, transform: Affine, shape: tuple[int, i
 
 def _polygons(footprints: Any, heights: Any) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
     """Split into single polygons with a usable height; other geometries and empty ones are left out."""
-    parts, index = shapely.get_parts(np.asarray(footprints, dtype=object), return_index=True)
+    parts, index = np.asarray(footprints, dtype=object), np.arange(len(footprints))
+    if not (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON).all():
+        parts, index = shapely.get_parts(parts, return_index=True)
     use = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(parts)
     tops = np.asarray(heights, dtype=np.float32)[index[use]]
     known = np.isfinite(tops) & (tops > 0)
@@ -165,6 +167,9 @@ def _add_walls(  # noqa: PLR0917 - compiled code takes no keywords
     """Sum the wall that stands free, in mm2 so that the order of the buildings cannot change the sum."""
     for ring in range(len(owners)):
         top = tops[owners[ring]]
+        shell = ring == 0 or owners[ring] != owners[ring - 1]
+        # The open side lies to the right of a shell drawn against the clock, and of a hole drawn with it.
+        look = _WALL_LOOK if (_area(xy, rings[ring], rings[ring + 1]) > 0) == shell else -_WALL_LOOK
         for k in range(rings[ring], rings[ring + 1] - 1):
             dx, dy = xy[k + 1, 0] - xy[k, 0], xy[k + 1, 1] - xy[k, 1]
             length = np.hypot(dx, dy)
@@ -176,10 +181,20 @@ def _add_walls(  # noqa: PLR0917 - compiled code takes no keywords
                 row, column = int(np.floor((y0 - y) / RESOLUTION)), int(np.floor((x - x0) / RESOLUTION))
                 if not (0 <= row < walls.shape[0] and 0 <= column < walls.shape[1]):
                     continue
-                look_x, look_y = x + _WALL_LOOK * dy / length, y - _WALL_LOOK * dx / length
+                look_x, look_y = x + look * dy / length, y - look * dx / length
                 r, c = int(np.floor((y0 - look_y) / _CELL)), int(np.floor((look_x - x0) / _CELL))
                 beside = tall[r, c] if 0 <= r < tall.shape[0] and 0 <= c < tall.shape[1] else 0.0
                 walls[row, column] += np.int64(max(0.0, top - beside) * length / count * 1e6)
+
+
+@compiled
+def _area(xy: Any, first: int, last: int) -> float:
+    """Return twice the area a ring encloses, positive where it is drawn against the clock."""
+    total = 0.0
+    for k in range(first, last - 1):
+        total += (xy[k, 0] - xy[first, 0]) * (xy[k + 1, 1] - xy[first, 1])
+        total -= (xy[k + 1, 0] - xy[first, 0]) * (xy[k, 1] - xy[first, 1])
+    return total
 
 
 def _rays() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -226,8 +241,12 @@ def _around(values: NDArray[Any]) -> NDArray[Any]:
     """Sum the windows of 110 m around all pixels but those of the halo, each in the same order wherever it lies."""
     side, first = 2 * _SPREAD_RADIUS + 1, HALO_PIXELS - _SPREAD_RADIUS
     rows, cols = (n - 2 * HALO_PIXELS for n in values.shape)
-    down = np.stack([values[first + k : first + k + rows] for k in range(side)]).sum(axis=0)
-    return np.asarray(np.stack([down[:, first + k : first + k + cols] for k in range(side)]).sum(axis=0))
+    down, across = np.zeros((rows, values.shape[1]), values.dtype), np.zeros((rows, cols), values.dtype)
+    for k in range(first, first + side):
+        down += values[k : k + rows]
+    for k in range(first, first + side):
+        across += down[:, k : k + cols]
+    return across
 
 
 def _spread(count: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]) -> NDArray[np.float64]:
