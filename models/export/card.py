@@ -214,8 +214,15 @@ def _write(
         limits_told="".join(f"    {_toml(limit)},\n" for limit in limits),
         **{name: _toml(value) for name, value in values.items()},
     )
-    card.write_text(text + "".join(_row(row) for row in report["accuracy"]), encoding="utf-8")
+    card.write_text(text + _units(card) + "".join(_row(row) for row in report["accuracy"]), encoding="utf-8")
     return read_card(card)
+
+
+def _units(card: Path) -> str:
+    """Return the unit thresholds that a card there is was fitted to, with the comment above them; fit them again."""
+    blocks = card.read_text(encoding="utf-8").split("\n\n") if card.is_file() else []
+    fitted = next((block for block in blocks if "[units]" in block.splitlines()), None)
+    return "" if fitted is None else f"\n{fitted}\n"
 
 
 def _temperature(value: float) -> str:

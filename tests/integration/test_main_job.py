@@ -67,7 +67,7 @@ def test_parcels_keep_their_ids_and_their_probabilities_sum_to_one(finished, sam
     decided = table[table.valid_fraction > 0]
     sums = decided[[f"p_{i}" for i in range(1, 18)]].sum(axis=1)
     assert np.allclose(sums, 1, atol=1e-3)
-    assert {"parcel"} <= set(table.decided_by) <= {"parcel", "scene", "pixel", "abstain"}
+    assert {"parcel", "block"} <= set(table.decided_by) <= {"parcel", "block", "scene", "pixel", "abstain"}
     assert len(gpd.read_file(outputs["parcels-gpkg"], layer="parcels")) == len(table)
 
 

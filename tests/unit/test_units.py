@@ -74,6 +74,17 @@ def test_figures_of_a_verdict() -> None:
     np.testing.assert_allclose(verdicts.mean.sum(axis=1), [1, 1, 0])
 
 
+def test_parcel_that_reaches_over_the_grid_is_judged_by_what_lies_on_it() -> None:
+    parcels = parcels_of(box(-5000, 0, 100, 200), box(-5000, 300, 5000, 1300))
+    probabilities = np.zeros((17, *GRID.shape), np.uint8)
+    probabilities[TREES - 1] = 255
+    sums = coverage_sums(parcels.geometry.to_numpy(), probabilities, np.ones(GRID.shape, np.bool_), GRID)
+    verdicts = judge(parcels, sums, mode="parcel")
+    np.testing.assert_allclose(verdicts.valid_fraction, 1)
+    assert verdicts.unit.tolist() == [PARCEL, PARCEL]
+    assert verdicts.top.tolist() == [TREES, TREES]
+
+
 def test_half_without_imagery_is_the_limit() -> None:
     parcels = parcels_of(box(0, 0, 200, 200))
     for valid, unit, reason in ((0.5, PARCEL, ""), (0.49, ABSTAIN, "too little imagery")):

@@ -58,11 +58,21 @@ class Imagery:
             msg = f"a window needs pixels, not {height} x {width}"
             raise ValueError(msg)
         lattice = Lattice(self._plan.pixel_grid, row, column, height, width)
-        values, valid = self._image(lattice)
-        if not valid.all():
-            wide = lattice.part(-MARGIN, -MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
-            values = mirrored(*self._image(wide), self._fill)[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
-        return BlockImage(np.ascontiguousarray(values, np.float32), valid)
+        if self._within(lattice):
+            values, valid = self._image(lattice)
+            if valid.all():
+                return BlockImage(np.ascontiguousarray(values, np.float32), valid)
+        wide = lattice.part(-MARGIN, -MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
+        values, valid = self._image(wide)
+        core = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+        filled = mirrored(values, valid, self._fill)[:, *core]
+        return BlockImage(np.ascontiguousarray(filled, np.float32), np.ascontiguousarray(valid[core]))
+
+    def _within(self, lattice: Lattice) -> bool:
+        """Whether a window lies within the grid; beyond it there is often no imagery."""
+        grid = lattice.grid
+        inside_down = lattice.row >= 0 and lattice.row + lattice.height <= grid.height
+        return inside_down and lattice.column >= 0 and lattice.column + lattice.width <= grid.width
 
     def _image(self, lattice: Lattice) -> tuple[Floats, Mask]:
         with ThreadPoolExecutor(self._threads) as pool:

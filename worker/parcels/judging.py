@@ -50,7 +50,7 @@ def judge_parcels(
     otherwise. pixel, scene and parcel: as asked, whatever the thresholds.
     """
     size = parcels["area_m2"].to_numpy()
-    own = _opinion(sums, sums.valid_area * cell_area, size, classes)
+    own = _opinion(sums, cell_area, size, classes)
     theirs = None if block is None or mode != "auto" else _of_blocks(parcels, sums, block, cell_area, classes)
     rules = _Rules(parcels, own, theirs, thresholds, water_code(classes))
     unit, reason = rules.auto() if mode == "auto" else rules.asked(mode)
@@ -86,13 +86,14 @@ class _Opinion:
         return _Opinion(*(np.where(mine[:, None] if a.ndim > 1 else mine, a, b) for a, b in pairs))
 
 
-def _opinion(sums: Sums, seen_area: Floats, size: Floats, classes: tuple[MapClass, ...]) -> _Opinion:
+def _opinion(sums: Sums, cell_area: float, size: Floats, classes: tuple[MapClass, ...]) -> _Opinion:
+    """Return what sums say of grounds of `size` m2; how much of each was seen counts what of it lies on the grid."""
     mean = _ratio(sums.probability, sums.probability.sum(axis=1)[:, None])
     ranked = np.argsort(-mean, axis=1, kind="stable")[:, :2]
     top_two = np.take_along_axis(mean, ranked, axis=1)
     codes = np.array([c.code for c in classes], np.uint8)
     top, second = np.where(top_two > 0, codes[ranked], NODATA).astype(np.uint8).T
-    valid = np.minimum(_ratio(seen_area, size), 1.0)
+    valid = np.minimum(_ratio(sums.valid_area * cell_area, np.minimum(size, sums.area * cell_area)), 1.0)
     return _Opinion(mean, top, second, top_two[:, 0], _entropy(mean), valid, size)
 
 
@@ -112,7 +113,7 @@ def _of_blocks(
 
     probability = np.column_stack([gathered(values) for values in sums.probability.T])
     whole = Sums(gathered(sums.area), gathered(sums.valid_area), probability)
-    opinion = _opinion(whole, whole.valid_area * cell_area, gathered(size), classes)
+    opinion = _opinion(whole, cell_area, gathered(size), classes)
     return _Opinion(*(getattr(opinion, name)[number] for name in opinion.__dataclass_fields__))
 
 

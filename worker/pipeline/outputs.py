@@ -6,6 +6,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,7 @@ from worker.products.style import style_zip
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finished:
     """A decided map as it was painted, and the judged parcels if there were any."""
 
@@ -39,6 +40,11 @@ class Finished:
     facts: MapFacts
     painting: Painting
     judged: tuple[gpd.GeoDataFrame, Verdicts] | None
+
+    @cached_property
+    def picture(self) -> bytes:
+        """The preview, which the factsheet shows too."""
+        return draw_preview(self.painting.thumbnail, self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +149,11 @@ def _table(finished: Finished) -> gpd.GeoDataFrame:
 
 
 def _preview(finished: Finished, path: Path, _: Storage) -> None:
-    path.write_bytes(draw_preview(finished.painting.thumbnail, finished.facts))
+    path.write_bytes(finished.picture)
 
 
 def _factsheet(finished: Finished, path: Path, _: Storage) -> None:
-    preview = draw_preview(finished.painting.thumbnail, finished.facts)
-    path.write_text(write_factsheet(finished.facts, preview), encoding="utf-8")
+    path.write_text(write_factsheet(finished.facts, finished.picture), encoding="utf-8")
 
 
 def _style(finished: Finished, path: Path, _: Storage) -> None:

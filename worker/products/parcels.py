@@ -34,8 +34,9 @@ def parcel_table(parcels: gpd.GeoDataFrame, verdicts: Verdicts, classes: tuple[M
     """Return the table both files hold, one row a parcel in the order of `parcels`.
 
     class_code, class_label, class_name and second_code are of the parcel's own mean probability, whatever unit decided
-    (`decided_by`, with the `reason` where it was not the parcel); all four are null where it abstained.
-    valid_fraction is the share of the parcel with imagery, pixels that share in whole pixels of the probability grid.
+    (`decided_by`, with the `reason` where it was not the parcel), but where its block did, of the block's; all four are
+    null where it abstained. valid_fraction is the share with imagery of what of the parcel lies on the job's grid,
+    pixels that share in whole pixels of the probability grid.
     """
     silent = (verdicts.unit == ABSTAIN) | (verdicts.top == 0)
     columns: dict[str, Any] = {
