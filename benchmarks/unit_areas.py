@@ -2,7 +2,7 @@
 
 `python -m benchmarks.unit_areas procedural --seeds 2001-2006 --out FOLDER` and
 `python -m benchmarks.unit_areas gdansk --data FOLDER --out FOLDER` (trains a network a fold: 18 minutes on one thread)
-write a folder an area, as worker.parcels.fitting and benchmarks.units read them.
+write a folder an area, as worker.parcels.units.fitting and benchmarks.units read them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from models.data.procedural import City, generate
 from models.errors import CityzonesError
 from models.evaluation.city import Fold, block_folds
 from models.weights import weights_path
-from worker.parcels.blocks import borders_of, derive_blocks
-from worker.parcels.cleaning import clean_parcels
-from worker.parcels.validation import Area, write_area
+from worker.parcels.units.validation import Area, write_area
+from worker.parcels.vectors.blocks import borders_of, derive_blocks
+from worker.parcels.vectors.cleaning import clean_parcels
 
 SIDE: Final = 400
 FRAGMENTATION: Final = 0.35

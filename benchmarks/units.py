@@ -7,10 +7,11 @@ that its streets and river enclose ("-streets"), as a job has them that brings s
 adds Gdansk: its folder holds the areas that `python -m benchmarks.unit_areas gdansk` wrote. It prints a table, and the
 same as JSON on the last line.
 
-Overall accuracy and macro F1 are over pixels of 10 m. Boundary F1 is that of worker.parcels.borders: border pixels of
-map and truth matched within one pixel. Fragmentation is patches a km2, connected through the four sides. "pixel" is
-the most probable class of each pixel as the network gave it, "pixel, filtered" that after the filter of Demuzere et
-al. 2020 at its own metres; "auto, not fitted" has the thresholds a card has before they are fitted, "auto" the card's.
+Overall accuracy and macro F1 are over pixels of 10 m. Boundary F1 is that of worker.parcels.units.borders: pixels at
+borders of map and truth, matched within one pixel. Fragmentation is patches a km2, connected through the four sides.
+"pixel" is the most probable class of each pixel as the network gave it, "pixel, filtered" that after the filter of
+Demuzere et al. 2020 at its own metres; "auto, not fitted" has the thresholds a card has before they are fitted, "auto"
+the card's.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from benchmarks.unit_areas import CITY, FRAGMENTATION, numbers, procedural_areas
 from models.accuracy.metrics import confusion, f1_scores, overall_accuracy
 from models.cards import UnitThresholds, card_of
 from models.errors import CityzonesError
-from worker.parcels.borders import boundary_f1, patch_sizes
 from worker.parcels.units import UNIT_NAMES, Mode
-from worker.parcels.validation import Area, read_area
+from worker.parcels.units.borders import boundary_f1, patch_sizes
+from worker.parcels.units.validation import Area, read_area
 
 DEFAULTS: Final = UnitThresholds()
 GOALS: Final = {"boundary_f1": 0.10, "overall_accuracy": 0.03}

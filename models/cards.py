@@ -88,7 +88,7 @@ class Domain(_Section):
 class UnitThresholds(_Section):
     """When a parcel, its block, a scene cell or a pixel decides (metres, square metres, shares).
 
-    Fitted on validation areas by `python -m worker.parcels.fitting`. `filter_scale` multiplies the metres of the
+    Fitted on validation areas by `python -m worker.parcels.units.fitting`. `filter_scale` multiplies the metres of the
     per-class Gaussian filter (0: none); small parcels take the class of a block of at least `block_min_area`; ground
     without a parcel belongs to one up to `street_reach` away, as streets to the blocks along them; beside parcels, the
     pixels of a scene cell whose top class has less than `scene_top` decide for themselves.

@@ -27,7 +27,7 @@ from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.classes import GEOCLIMATE_CODES, LOCAL_CLIMATE_ZONES, MapClass
 from models.errors import Fault
-from worker.parcels.cleaning import polygons_of
+from worker.parcels.vectors.cleaning import polygons_of
 
 POINTER: Final = "/inputs/reference"
 LONLAT: Final = "EPSG:4326"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve1d
 
 from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES
-from worker.parcels.filtering import METRES, reach, smooth
+from worker.parcels.units.filtering import METRES, reach, smooth
 
 
 def probabilities(shape: tuple[int, int], seed: int = 0, holes: float = 0.0) -> np.ndarray:

@@ -18,10 +18,10 @@ from jobs.area import Grid
 from models.cards import CARDS_DIR, UnitThresholds, read_card
 from models.classes import LOCAL_CLIMATE_ZONES
 from models.errors import BadCard
-from worker.parcels.borders import border_pixels, boundary_f1, patch_sizes
-from worker.parcels.cleaning import clean_parcels
-from worker.parcels.fitting import GRID, fit, report, units_section, with_units, write_units
-from worker.parcels.validation import FILES, Area, BadValidationArea, read_area, scene_cells, write_area
+from worker.parcels.units.borders import border_pixels, boundary_f1, patch_sizes
+from worker.parcels.units.fitting import GRID, fit, report, units_section, with_units, write_units
+from worker.parcels.units.validation import FILES, Area, BadValidationArea, read_area, scene_cells, write_area
+from worker.parcels.vectors.cleaning import clean_parcels
 
 SIDE, BLOCK = 78, 13  # pixels: blocks that no scene cell fits
 
@@ -174,7 +174,15 @@ def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 def test_the_command_prints_the_section_and_ends_in_json(tmp_path: Path) -> None:
     write_area(area_of(noise=0.5), tmp_path / "one")
-    command = [sys.executable, "-m", "worker.parcels.fitting", str(tmp_path / "one"), "--card", "magnet", "--defaults"]
+    command = [
+        sys.executable,
+        "-m",
+        "worker.parcels.units.fitting",
+        str(tmp_path / "one"),
+        "--card",
+        "magnet",
+        "--defaults",
+    ]
     told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     found = json.loads(told.stdout.splitlines()[-1])
     assert found["areas"] == ["one"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
-from worker.parcels.cleaning import clean_parcels, overlap_shares, polygons_of
+from worker.parcels.vectors.cleaning import clean_parcels, overlap_shares, polygons_of
 
 
 def frame_of(*geometries: object) -> gpd.GeoDataFrame:

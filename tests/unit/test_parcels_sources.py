@@ -29,9 +29,9 @@ from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.uploads import UploadStore
 from worker.parcels import sources
-from worker.parcels.buildings import building_chunks
-from worker.parcels.cleaning import clean_parcels
-from worker.parcels.sources import Loaded, load_buildings, load_parcels
+from worker.parcels.vectors.buildings import building_chunks
+from worker.parcels.vectors.cleaning import clean_parcels
+from worker.parcels.vectors.sources import Loaded, load_buildings, load_parcels
 
 GRID = Grid("EPSG:32633", 500_000.0, 5_501_000.0, 10.0, 100, 100)
 AREA = box(*GRID.bounds)

@@ -19,7 +19,7 @@ from jobs.plan import cut_blocks
 from jobs.settings import Settings
 from jobs.storage import Storage
 from worker.parcels import partition
-from worker.parcels.partition import Lattice, part_key, read_part, write_parts
+from worker.parcels.vectors.partition import Lattice, part_key, read_part, write_parts
 from worker.parcels.zonal import coverage_sums
 
 GRID = Grid("EPSG:32633", 500_000.0, 5_510_000.0, 10.0, 1000, 700)

@@ -16,8 +16,8 @@ from shapely.geometry import LineString, Polygon, box
 
 from models.cards import UnitThresholds
 from models.classes import LOCAL_CLIMATE_ZONES
-from worker.parcels.cleaning import clean_parcels
 from worker.parcels.units import judge_parcels
+from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import Sums
 from worker.products.parcels import parcel_table, write_geopackage, write_geoparquet
 

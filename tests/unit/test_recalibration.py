@@ -31,7 +31,7 @@ from models.export.graph import load_magnet  # noqa: E402
 from models.training import publish as publishing  # noqa: E402
 from models.training.config import BadTraining  # noqa: E402
 from models.weights import BUNDLED_DIR  # noqa: E402
-from worker.parcels.fitting import with_units  # noqa: E402
+from worker.parcels.units.fitting import with_units  # noqa: E402
 
 CARD = CARDS_DIR / "magnet.toml"
 WEIGHTS = BUNDLED_DIR / "magnet.safetensors"
@@ -91,7 +91,7 @@ def test_bfloat16_names_nearly_every_pixel_alike_and_leaves_the_network_alone(mo
 def test_the_committed_card_is_what_its_run_and_its_figures_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(publishing, "recalibrate", lambda _checkpoint: told_by_card())
     publishing.publish(run_of(tmp_path / "run"), tmp_path / "weights", tmp_path / "magnet.toml")
-    # The thresholds of its units are fitted after that: python -m worker.parcels.fitting --write.
+    # The thresholds of its units are fitted after that: python -m worker.parcels.units.fitting --write.
     committed = CARD.read_text(encoding="utf-8")
     units = next(part for part in committed.split("\n\n") if "[units]" in part.splitlines())
     assert with_units((tmp_path / "magnet.toml").read_text(encoding="utf-8"), units) == committed

@@ -12,8 +12,8 @@ from jobs.plan import Block
 from models.cards import Card, UnitThresholds, card_of
 from models.classes import LOCAL_CLIMATE_ZONES
 from models.consistency import UNKNOWN
-from worker.parcels.cleaning import clean_parcels
 from worker.parcels.units import decide_block, judge_parcels
+from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import coverage_sums
 from worker.pipeline.probabilities import at_pixels, at_scenes
 from worker.pipeline.uncertainty import Evidence, uncertainty_of

@@ -10,8 +10,8 @@ from shapely.geometry import Polygon, box
 from jobs.area import Grid
 from models.cards import UnitThresholds
 from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES
-from worker.parcels.cleaning import clean_parcels
 from worker.parcels.units import ABSTAIN, PARCEL, PIXEL, SCENE, Decided, Verdicts, decide_block, judge_parcels
+from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import Sums, coverage_sums
 
 WATER, TREES, MIDRISE = 17, 11, 2

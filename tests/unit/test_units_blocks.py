@@ -14,7 +14,6 @@ from jobs.area import Grid
 from models.cards import UnitThresholds
 from models.classes import LOCAL_CLIMATE_ZONES
 from worker.parcels import grouping
-from worker.parcels.cleaning import clean_parcels
 from worker.parcels.units import (
     ABSTAIN,
     BLOCK,
@@ -28,6 +27,7 @@ from worker.parcels.units import (
     judge_parcels,
     parcels_near,
 )  # fmt: skip
+from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import Sums, coverage_sums, merge_sums, sums_table
 
 WATER, TREES, MIDRISE = 17, 11, 2

@@ -19,7 +19,7 @@ from models.morphology import CHANNELS, morphology
 from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window_with_extras, padded_window
-from worker.parcels.partition import read_part
+from worker.parcels.vectors.partition import read_part
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.sums import write_sums
 from worker.pipeline.vectors import buildings_folder

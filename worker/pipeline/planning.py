@@ -18,7 +18,7 @@ from jobs.sources import check_source, finished_plan
 from models.cards import Card, card_of
 from worker.context import Context
 from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_imagery
-from worker.parcels.partition import Lattice
+from worker.parcels.vectors.partition import Lattice
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.mapping import serving_card
 from worker.pipeline.vectors import Site, store_vectors

@@ -15,7 +15,7 @@ from zarr.storage import ObjectStore
 from jobs.plan import Block, Plan
 from jobs.storage import Storage
 from models.cards import Card
-from worker.parcels.filtering import reach, smooth
+from worker.parcels.units.filtering import reach, smooth
 
 Probabilities = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -12,7 +12,7 @@ from jobs.area import Grid
 from jobs.plan import Block, Plan
 from models.cards import Card
 from worker.context import Context
-from worker.parcels.partition import read_part
+from worker.parcels.vectors.partition import read_part
 from worker.parcels.zonal import Sums, coverage_sums, merge_sums, sums_table
 from worker.pipeline import probabilities
 from worker.pipeline.ahead import AT_ONCE, ahead

@@ -15,11 +15,11 @@ from jobs.request import Inputs
 from models.cards import Card
 from models.morphology import HALO_METRES
 from worker.context import Context
-from worker.parcels.buildings import building_chunks
-from worker.parcels.cleaning import clean_parcels
-from worker.parcels.grouping import group_small
-from worker.parcels.partition import Lattice, write_parts
-from worker.parcels.sources import load_parcels
+from worker.parcels.units.grouping import group_small
+from worker.parcels.vectors.buildings import building_chunks
+from worker.parcels.vectors.cleaning import clean_parcels
+from worker.parcels.vectors.partition import Lattice, write_parts
+from worker.parcels.vectors.sources import load_parcels
 from worker.pipeline.tables import write_frame
 from worker.reference import load_reference
 

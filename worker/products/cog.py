@@ -122,7 +122,7 @@ def _palette(colours: Mapping[int, Colour], nodata: int) -> dict[int, tuple[int,
 
 def _copy(source: Path, target: Path, overview: str) -> None:
     options: dict[str, Any] = {
-        "BLOCKSIZE": BLOCK, "COMPRESS": "DEFLATE", "LEVEL": 9, "OVERVIEWS": "IGNORE_EXISTING", "BIGTIFF": "IF_SAFER",
+        "BLOCKSIZE": BLOCK, "COMPRESS": "DEFLATE", "LEVEL": 6, "OVERVIEWS": "IGNORE_EXISTING", "BIGTIFF": "IF_SAFER",
         "OVERVIEW_RESAMPLING": overview.upper(), "STATISTICS": "YES", "NUM_THREADS": 1,
     }  # fmt: skip
     with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1"):

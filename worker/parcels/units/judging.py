@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.cards import UnitThresholds
 from models.classes import NODATA, MapClass
-from worker.parcels.verdicts import (
+from worker.parcels.units.verdicts import (
     ABSTAIN,
     BLOCK,
     PARCEL,

@@ -14,7 +14,7 @@ from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from jobs.record import Warned
-from worker.parcels.cutting import cut_up
+from worker.parcels.vectors.cutting import cut_up
 
 SLIVER_AREA: Final = 1.0
 SLIVER_WIDTH: Final = 0.2

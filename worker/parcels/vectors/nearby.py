@@ -17,8 +17,8 @@ from jobs.area import Grid, project
 from jobs.errors import BadVector
 from jobs.record import Warned
 from models.errors import Fault
-from worker.parcels.cleaning import polygons_of
-from worker.parcels.cutting import MANY_CORNERS, tangled
+from worker.parcels.vectors.cleaning import polygons_of
+from worker.parcels.vectors.cutting import MANY_CORNERS, tangled
 
 LONLAT: Final = "EPSG:4326"
 _COLLECTION: Final = (shapely.GeometryType.GEOMETRYCOLLECTION,)

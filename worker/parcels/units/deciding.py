@@ -15,8 +15,20 @@ from jobs.area import Grid
 from models.cards import UnitThresholds
 from models.classes import NODATA, MapClass
 from models.morphology import burn
-from worker.parcels.judging import water_code
-from worker.parcels.verdicts import ABSTAIN, BLOCK, PARCEL, PIXEL, SCENE, Bytes, Decided, Floats, Mode, Rows, Verdicts
+from worker.parcels.units.judging import water_code
+from worker.parcels.units.verdicts import (
+    ABSTAIN,
+    BLOCK,
+    PARCEL,
+    PIXEL,
+    SCENE,
+    Bytes,
+    Decided,
+    Floats,
+    Mode,
+    Rows,
+    Verdicts,
+)
 
 _NO_LIMITS: Final = UnitThresholds()
 _FINE: Final = 5

@@ -20,8 +20,8 @@ from jobs.request import Buildings
 from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.errors import Fault
-from worker.parcels.nearby import Nearby, meets
-from worker.parcels.uploaded import Chunks, Upload
+from worker.parcels.vectors.nearby import Nearby, meets
+from worker.parcels.vectors.uploaded import Chunks, Upload
 
 # Buildings this far outside the grid still count into the morphology windows of its border pixels.
 BUILDING_MARGIN_METRES: Final = 500.0

@@ -25,8 +25,8 @@ from jobs.area import Grid
 from jobs.errors import BadVector
 from jobs.plan import Block
 from jobs.storage import Storage
-from worker.parcels.cleaning import polygons_of
-from worker.parcels.cutting import MANY_CORNERS, clipped
+from worker.parcels.vectors.cleaning import polygons_of
+from worker.parcels.vectors.cutting import MANY_CORNERS, clipped
 
 # Features reach many blocks only where they are huge; more than this in all is a file meant to fill a disk.
 MOST_COPIES: Final = 20_000_000

@@ -23,11 +23,11 @@ from jobs.request import Buildings, Parcels, Streets
 from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.errors import Fault
-from worker.parcels.blocks import TAGS, borders_of, derive_blocks, enclosing
-from worker.parcels.buildings import building_chunks
-from worker.parcels.cleaning import polygons_of
-from worker.parcels.nearby import LINES, LONLAT, Nearby, degrees, meets
-from worker.parcels.uploaded import Upload
+from worker.parcels.vectors.blocks import TAGS, borders_of, derive_blocks, enclosing
+from worker.parcels.vectors.buildings import building_chunks
+from worker.parcels.vectors.cleaning import polygons_of
+from worker.parcels.vectors.nearby import LINES, LONLAT, Nearby, degrees, meets
+from worker.parcels.vectors.uploaded import Upload
 
 # All parcels of an area are in memory at once while they are compared with each other and judged.
 MOST_PARCELS: Final = 500_000

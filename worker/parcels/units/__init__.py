@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from worker.parcels.deciding import decide_block, parcels_near
-from worker.parcels.grouping import group_small
-from worker.parcels.judging import judge_parcels
-from worker.parcels.verdicts import ABSTAIN, BLOCK, PARCEL, PIXEL, SCENE, UNIT_NAMES, Decided, Mode, Verdicts
+from worker.parcels.units.deciding import decide_block, parcels_near
+from worker.parcels.units.grouping import group_small
+from worker.parcels.units.judging import judge_parcels
+from worker.parcels.units.verdicts import ABSTAIN, BLOCK, PARCEL, PIXEL, SCENE, UNIT_NAMES, Decided, Mode, Verdicts
 
 __all__ = [
     "ABSTAIN", "BLOCK", "PARCEL", "PIXEL", "SCENE", "UNIT_NAMES", "Decided", "Mode", "Verdicts", "decide_block",

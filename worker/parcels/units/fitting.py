@@ -1,6 +1,6 @@
 """Fits the thresholds of a card's units on validation areas.
 
-`python -m worker.parcels.fitting --card ID AREA [AREA ...] [--write]` reads the folders AREA (see
+`python -m worker.parcels.units.fitting --card ID AREA [AREA ...] [--write]` reads the folders AREA (see
 `validation.read_area`), prints the losses and the card's `[units]` section, and with `--write` puts it into the card;
 JSON on the last line.
 
@@ -28,7 +28,7 @@ from rich.console import Console
 
 from models.cards import CARDS_DIR, Card, UnitThresholds, card_of, read_card
 from models.errors import CityzonesError
-from worker.parcels.validation import Area, read_area
+from worker.parcels.units.validation import Area, read_area
 
 LAMBDA: Final = 0.5
 MU: Final = 0.5
@@ -206,7 +206,7 @@ def main() -> None:
             areas, start, only=told.only, threads=told.threads, tell=lambda text: console.print(text, markup=False)
         )
         on = told.told or ", ".join(area.name for area in areas)
-        section = units_section(fitted.thresholds, f"Fitted by `python -m worker.parcels.fitting` on {on}.")
+        section = units_section(fitted.thresholds, f"Fitted by `python -m worker.parcels.units.fitting` on {on}.")
         console.print(section, markup=False)
         if told.write:
             write_units(CARDS_DIR / f"{card.id}.toml", section)

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from jobs.errors import BadVector
 from jobs.record import Warned
 from models.errors import Fault
-from worker.parcels.cleaning import polygons_of
+from worker.parcels.vectors.cleaning import polygons_of
 
 # Metres. Lines are laid onto this lattice, which closes gaps of careless drawing and makes shared borders equal.
 SNAP: Final = 0.5

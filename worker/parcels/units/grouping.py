@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from models.cards import UnitThresholds
-from worker.parcels.judging import narrow
+from worker.parcels.units.judging import narrow
 
 # Parcels of one block are drawn to a common edge, up to the rounding of their coordinates; a street is wider.
 TOUCH: Final = 0.5

@@ -18,10 +18,10 @@ from jobs.area import Grid
 from models.cards import UnitThresholds
 from models.classes import MapClass
 from models.errors import CityzonesError
-from worker.parcels.borders import boundary_f1, patch_sizes
-from worker.parcels.cleaning import clean_parcels
-from worker.parcels.filtering import smooth
 from worker.parcels.units import PARCEL, PIXEL, SCENE, Decided, Mode, Verdicts, decide_block, group_small, judge_parcels
+from worker.parcels.units.borders import boundary_f1, patch_sizes
+from worker.parcels.units.filtering import smooth
+from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import Sums, coverage_sums
 
 Bytes = NDArray[np.uint8]
