@@ -16,7 +16,7 @@ from shapely.geometry import GeometryCollection, LineString, MultiLineString, Po
 
 from jobs.errors import BadVector
 from models.data.procedural.city import generate
-from worker.parcels import blocks
+from worker.parcels.vectors import blocks
 from worker.parcels.vectors.blocks import Blocks, borders_of, derive_blocks, enclosing
 
 AREA = box(0, 0, 1000, 800)

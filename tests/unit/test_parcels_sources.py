@@ -28,7 +28,7 @@ from jobs.request import Buildings, Parcels, parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.uploads import UploadStore
-from worker.parcels import sources
+from worker.parcels.vectors import sources
 from worker.parcels.vectors.buildings import building_chunks
 from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.vectors.sources import Loaded, load_buildings, load_parcels

@@ -18,7 +18,7 @@ from jobs.errors import BadVector
 from jobs.plan import cut_blocks
 from jobs.settings import Settings
 from jobs.storage import Storage
-from worker.parcels import partition
+from worker.parcels.vectors import partition
 from worker.parcels.vectors.partition import Lattice, part_key, read_part, write_parts
 from worker.parcels.zonal import coverage_sums
 

@@ -13,7 +13,6 @@ from shapely.geometry import Polygon, box
 from jobs.area import Grid
 from models.cards import UnitThresholds
 from models.classes import LOCAL_CLIMATE_ZONES
-from worker.parcels import grouping
 from worker.parcels.units import (
     ABSTAIN,
     BLOCK,
@@ -24,6 +23,7 @@ from worker.parcels.units import (
     Verdicts,
     decide_block,
     group_small,
+    grouping,
     judge_parcels,
     parcels_near,
 )  # fmt: skip
