@@ -58,7 +58,8 @@ def measure(ground: Ground, side: int, told: argparse.Namespace) -> dict[str, An
         Client(stack.url) as client,
     ):
         body = {"inputs": _inputs(client, ground, told)}
-        before = usage()
+        assert stack.triton is not None
+        before, idle = usage(), _network_seconds(stack.triton.grpc_url)
         started = time.monotonic()
         job = client.submit("local-climate-zones", body)["jobID"]
         last: dict[str, Any] = {}
@@ -69,9 +70,9 @@ def measure(ground: Ground, side: int, told: argparse.Namespace) -> dict[str, An
             console.print(last, (stack.logs / "worker.log").read_text()[-4000:], markup=False)
             sys.exit(1)
         spent = usage().since(before)
-        assert stack.triton is not None
-        network = _network_seconds(stack.triton.grpc_url, told.model)
+        network = _network_seconds(stack.triton.grpc_url) - idle
         outputs = sum(link["file:size"] for link in client.results(job).values())
+        stored = sum(path.stat().st_size for path in (stack.folder / "store/jobs" / job).rglob("*") if path.is_file())
     return {
         "side_km": side,
         "km2": side * side,
@@ -82,6 +83,7 @@ def measure(ground: Ground, side: int, told: argparse.Namespace) -> dict[str, An
         "peak_rss_mib": round(max(spent.peak_mib.values())),
         "peak_rss_mib_by_role": {role: round(value) for role, value in sorted(spent.peak_mib.items())},
         "output_mib": round(outputs / 2**20, 1),
+        "stored_mib": round(stored / 2**20, 1),
     }
 
 
@@ -113,10 +115,10 @@ def _inputs(client: Client, ground: Ground, told: argparse.Namespace) -> dict[st
     return inputs
 
 
-def _network_seconds(address: str, model: str) -> float:
-    """Return how long Triton computed, summed over requests; those that run side by side count each."""
+def _network_seconds(address: str) -> float:
+    """Return how long Triton has computed, summed over requests; those that run side by side count each."""
     with tritonclient.grpc.InferenceServerClient(address) as client:
-        told = client.get_inference_statistics(model, as_json=True)
+        told = client.get_inference_statistics(as_json=True)
     numbers = [int(m["inference_stats"]["compute_infer"].get("ns", 0)) for m in told["model_stats"]]
     return sum(numbers) / 1e9
 

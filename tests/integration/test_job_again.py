@@ -73,6 +73,19 @@ def test_map_of_cells_from_a_map_of_pixels(client, finished, tmp_path):
     assert client.submit(PROCESS, body)["status"] == "accepted"
 
 
+def test_blocks_between_streets_stand_in_for_parcels(client, sample, finished, tmp_path):
+    status, _ = finished
+    streets = client.upload(sample / "streets.gpkg")["upload"]
+    parcels = {"derive": "streets", "streets": {"upload": streets}}
+    again = finish(client, {"imagery": {"job": status["jobID"]}, "parcels": parcels, "outputs": ["map", "parcels"]})
+    assert again["status"] == "successful", again
+    table = gpd.read_parquet(fetch(client, again["jobID"], tmp_path)["parcels"])
+    assert len(table) > 20
+    assert table.parcel_id.str.fullmatch(r"block-\d+").all()
+    assert set(table.decided_by) >= {"parcel"}
+    assert (table.area_m2 >= 1000).mean() > 0.95
+
+
 @pytest.mark.parametrize(
     ("more", "pointer"),
     [
