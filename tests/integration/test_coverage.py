@@ -77,20 +77,26 @@ def beside(damaged, tmp_path_factory):
         yield client
 
 
-def test_block_that_cannot_be_read_stays_empty_and_is_named(beside, strip, tmp_path):
+@pytest.fixture(scope="module")
+def partly_read(beside, strip):
     status = finish(beside, stac_inputs(strip) | {"outputs": ["map"]})
     assert status["status"] == "successful", status["problem"]
-    assert 0.5 < status["coverage"] < 0.8
-    told = {w["code"]: w["detail"] for w in status["warnings"]}
+    return status
+
+
+def test_block_that_cannot_be_read_stays_empty_and_is_named(beside, partly_read, tmp_path):
+    assert 0.5 < partly_read["coverage"] < 0.8
+    told = {w["code"]: w["detail"] for w in partly_read["warnings"]}
     assert "(r0000c0000)" in told["blocks-unread"]
     assert "B02.tif could not be read" in told["blocks-unread"]
-    with rasterio.open(fetch(beside, status["jobID"], tmp_path)["map"]) as raster:
+    with rasterio.open(fetch(beside, partly_read["jobID"], tmp_path)["map"]) as raster:
         classes = raster.read(1)
     assert (classes[:240, :240] == 0).all()
     assert (classes[:, 240:] > 0).mean() > 0.8
 
 
-def test_job_with_such_a_block_fails_where_the_client_wants_it_whole(beside, strip):
-    status = finish(beside, stac_inputs(strip) | {"outputs": ["map"], "min_coverage": 0.9})
+def test_job_with_such_a_block_fails_where_the_client_wants_it_whole(beside, partly_read):
+    again = {"imagery": {"job": partly_read["jobID"]}, "outputs": ["map"], "min_coverage": 0.9}
+    status = finish(beside, again)
     assert status["status"] == "failed"
     assert "B02.tif could not be read" in status["problem"]["detail"]

@@ -55,7 +55,7 @@ def test_units_and_confidence_agree_with_the_map(finished):
             arrays[name] = raster.read(1)
     mapped = arrays["map"] > 0
     assert ((arrays["units"] > 0) == mapped).all()
-    assert set(np.unique(arrays["units"][mapped])) <= {1, 2, 3}
+    assert set(np.unique(arrays["units"][mapped])) <= {1, 2, 3, 4}
     assert arrays["confidence"][mapped].min() >= 100 // 17
     assert arrays["confidence"].max() <= 100
 

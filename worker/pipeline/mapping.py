@@ -58,8 +58,7 @@ def map_block(context: Context, plan: Plan, block: Block, *, still_wanted: Calla
 
 def leave_unread(context: Context, plan: Plan, block: Block, why: str) -> None:
     """Mark a block as done whose imagery could not be read: it stays empty, and the map says so."""
-    told = {"block": block.id, "why": why}
-    context.storage.put(f"{unread_folder(plan.job)}/{block.id}.json", json.dumps(told).encode())
+    _note_unread(context, plan, block, why)
     context.storage.put(marker_key(plan.job, block.id), json.dumps({"block": block.id, "valid_nodes": 0}).encode())
 
 
@@ -79,6 +78,14 @@ def unread_folder(job: str) -> str:
     return f"jobs/{job}/unread"
 
 
+def _unread_key(job: str, block: str) -> str:
+    return f"{unread_folder(job)}/{block}.json"
+
+
+def _note_unread(context: Context, plan: Plan, block: Block, why: str) -> None:
+    context.storage.put(_unread_key(plan.job, block.id), json.dumps({"block": block.id, "why": why}).encode())
+
+
 def _taken(context: Context, plan: Plan, card: Card, block: Block) -> _Mapped:
     """Return what a finished job knows of the block."""
     assert plan.source is not None  # noqa: S101 - map_block looked
@@ -86,6 +93,9 @@ def _taken(context: Context, plan: Plan, card: Card, block: Block) -> _Mapped:
     if storage.size(marker_key(source, block.id)) is None:
         msg = f"the job {source} whose probabilities were asked for was deleted; map the area again"
         raise NoImagery(msg)
+    unread = storage.get_json(_unread_key(source, block.id))
+    if unread is not None:
+        _note_unread(context, plan, block, str(unread["why"]))
     values = probabilities.read(storage, plan, card, block, key=probabilities.path(source))
     return _Mapped(values, reasons.read(storage, plan, card, block, job=source))
 

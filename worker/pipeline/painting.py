@@ -142,7 +142,8 @@ class _Job:
         evidence, block, card = _seen(Evidence(values, told), plan, block, self.card)
         window = plan.map_grid.window(block.row, block.column, block.height, block.width)
         parcels, verdicts = self.judged or (None, None)
-        limits = card.units
+        # A pixel of a map of scene cells is a cell: there is nothing smaller to decide.
+        limits = card.units if plan.map_side == 1 else card.units.model_copy(update={"scene_top": 0.0})
         near = None if self.tree is None else parcels_near(self.tree, window, limits)
         decided = decide_block(
             window,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 import redis
 
-from jobs.queue import PLAN, make_app
+from jobs.queue import INTERACTIVE, PLAN, make_app
 from jobs.record import now
 from models.errors import CityzonesError, Fault
 from service.stack.valkey import EmbeddedValkey
@@ -24,7 +25,7 @@ def test_a_job_is_kept_before_it_is_told_and_waits_in_the_queue(api: Api, valkey
     kept = api.store.request(body["jobID"])
     assert kept.execute["inputs"]["aoi"] == EXECUTE["inputs"]["aoi"]
     assert kept.execute["inputs"]["model"] in {m["id"] for m in api.get(f"/processes/{LCZ}").json()["models"]}
-    message = json.loads(redis.Redis.from_url(valkey.url(0)).lindex("jobs", 0))
+    message = json.loads(redis.Redis.from_url(valkey.url(0)).lindex(INTERACTIVE, 0))
     assert message["headers"]["task"] == PLAN
     assert message["headers"]["argsrepr"] == f"('{body['jobID']}',)"
     status = api.get(f"/jobs/{body['jobID']}")
@@ -32,10 +33,14 @@ def test_a_job_is_kept_before_it_is_told_and_waits_in_the_queue(api: Api, valkey
     assert status.headers["retry-after"] == "1"
 
 
-def test_the_queue_is_the_one_workers_listen_to(api: Api) -> None:
-    job = api.execute().json()["jobID"]
+@pytest.mark.parametrize(
+    ("bbox", "queue"), [([13.36, 52.50, 13.42, 52.53], INTERACTIVE), ([13.3, 52.4, 13.5, 52.6], "jobs")]
+)
+def test_small_jobs_wait_in_a_queue_of_their_own(api: Api, bbox: list[float], queue: str) -> None:
+    body = {"inputs": EXECUTE["inputs"] | {"aoi": {"bbox": bbox}}}
+    job = api.execute(body).json()["jobID"]
     with make_app(api.settings).connection_for_read() as connection:
-        message = connection.SimpleQueue("jobs").get(timeout=5)
+        message = connection.SimpleQueue(queue).get(timeout=5)
         assert message.payload[0] == [job]
         message.ack()
 
