@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import tracemalloc
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
@@ -72,6 +73,7 @@ edges_drawn = st.sets(st.integers(1, SIDE - 1), max_size=7).map(lambda found: [0
 
 
 @settings(max_examples=60, deadline=None)
+@example(451, [0, SIDE], [0, 3, SIDE], Random(0), 1)
 @given(st.integers(0, 9999), edges_drawn, edges_drawn, st.randoms(use_true_random=False), st.sampled_from([1, 2, 3]))
 def test_any_cut_gives_the_same_bits(
     seed: int, rows: list[int], columns: list[int], luck: object, threads: int

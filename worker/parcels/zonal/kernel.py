@@ -188,7 +188,9 @@ def _draw_ring(  # noqa: PLR0915, PLR0917 - compiled: calls that pass arrays cos
                 column += 1.0
                 before, start = now, column
             now = drop if b <= column + 1.0 else np.floor((column + 1.0 - a) * rate + 0.5)
-            inside = np.floor((now - before) * (column + 1.0 - 0.5 * (start + min(b, column + 1.0))) + 0.5)
+            # As above where the edge goes on, to the last digit: there a window ends and another begins.
+            beyond = column + 1.0 - min(b, column + 1.0)
+            inside = np.floor((now - before) * 0.5 * (column + 1.0 - start + beyond) + 0.5)
             cells[i] += sign * np.int64(inside)
             cells[i + U(1)] += sign * np.int64(now - before - inside)
             high[y] = max(high[y], np.int64(column - left) + 2)
