@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check
 OUT ?= demo-output
 
-.PHONY: demo up test lint train-demo environments clean
+.PHONY: demo up test test-scale lint train-demo environments clean
 
 demo: environments  ## map the procedural sample city and check the map
 	@.venv/bin/cityzones demo --out $(OUT)
@@ -17,6 +17,9 @@ test: environments .venv/.tools  ## lint, types, import floors, all tests
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/pytest
+
+test-scale: environments .venv/.tools  ## the tests of more machines, load and broken imagery
+	.venv/bin/pytest -m scale
 
 train-demo: environments .venv/.tools  ## train the demonstration network again and compare it with its card
 	@rm -rf .cityzones/train-demo

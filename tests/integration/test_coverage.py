@@ -12,6 +12,8 @@ from service.stack.files import FileServer
 from service.stack.sample import make_sample
 from tests.journeys import fetch, finish, stac_inputs
 
+pytestmark = pytest.mark.scale
+
 
 @pytest.fixture(scope="module")
 def half_outside(client, sample):

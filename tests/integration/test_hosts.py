@@ -9,6 +9,8 @@ from service.stack.valkey import EmbeddedValkey
 from tests.servers.hosts import Installation
 from tests.servers.swift import SwiftServer
 
+pytestmark = pytest.mark.scale
+
 BUCKET = "shared"
 
 

@@ -8,6 +8,8 @@ import rasterio
 
 from tests.journeys import DATES, PROCESS
 
+pytestmark = pytest.mark.scale
+
 ENDED = {"successful", "failed", "dismissed"}
 COPIES = 10
 
