@@ -10,6 +10,7 @@ from tests.journeys import PROCESS, everything, fetch, finish, stac_inputs
 from tests.servers.swift import SwiftServer
 
 BUCKET = "maps"
+pytestmark = pytest.mark.scale
 
 
 @pytest.fixture(scope="module")
