@@ -113,14 +113,15 @@ def map_area(
             inputs["imagery"] = _present(described) | {"uploads": [_upload(client, path) for path in image]}
         else:
             inputs["imagery"] = {"stac": _present(stac)}
-        if parcels:
-            told = {"upload": _upload(client, parcels), "id_field": parcel_id, "layer": parcel_layer}
-            inputs["parcels"] = _present(told)
+        vectors = {
+            "parcels": (parcels, {"id_field": parcel_id, "layer": parcel_layer}),
+            "buildings": (buildings, {"height_field": height_field, "layer": building_layer}),
+        }
+        for name, (path, told) in vectors.items():
+            if path:
+                inputs[name] = _present({"upload": _upload(client, path)} | told)
         if streets:
             inputs["parcels"] = {"derive": "streets", "streets": {"upload": _upload(client, streets)}}
-        if buildings:
-            told = {"upload": _upload(client, buildings), "height_field": height_field, "layer": building_layer}
-            inputs["buildings"] = _present(told)
         _run(client, process, {"inputs": inputs}, out, outcome)
 
 

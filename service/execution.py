@@ -6,7 +6,7 @@ import json
 import logging
 from typing import Any, Final, NoReturn
 
-from jobs.area import check_limits, parse_area
+from jobs.area import Area, check_limits, parse_area
 from jobs.errors import InvalidRequest, QueueUnavailable, UnknownUpload
 from jobs.plan import Plan
 from jobs.queue import INTERACTIVE, PLAN, enqueue
@@ -46,14 +46,14 @@ def submit(process: str, body: bytes, state: State) -> JobRecord:
     source = _source(execute, process, state)
     execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
     card = _card(execute, process)
-    _check_area(execute, card, state)
+    area = _area(execute, card, state)
     _check_catalogue(execute, state)
     _check_uploads(execute, state)
     if source is None:
         state.triton.check_served(card)
     job = state.jobs.create(process, execute).job
     try:
-        enqueue(state.queue, PLAN, job, queue=INTERACTIVE if is_small(execute, source, card, state) else None)
+        enqueue(state.queue, PLAN, job, queue=INTERACTIVE if is_small(execute, area, source, card, state) else None)
     except QueueUnavailable as error:
         log.warning("%s was created while the queue is down: %s", job, error.detail)
         return state.jobs.read(job).model_copy(update={"message": QUEUE_DOWN})
@@ -98,12 +98,14 @@ def _card(execute: Execute, process: str) -> Card:
     return card
 
 
-def _check_area(execute: Execute, card: Card, state: State) -> None:
+def _area(execute: Execute, card: Card, state: State) -> Area | None:
+    """Return the area of interest, within the model's limits; None where the request has none."""
     if execute.inputs.aoi is None:
-        return
+        return None
     pointer = "/inputs/aoi"
     area = parse_area(execute.inputs.aoi, pointer=pointer, max_vertices=state.settings.max_vertices)
     check_limits(area, min_km2=card.limits.min_km2, max_km2=card.limits.max_km2, pointer=pointer)
+    return area
 
 
 def _check_catalogue(execute: Execute, state: State) -> None:

@@ -19,12 +19,11 @@ from shapely.geometry.base import BaseGeometry
 from jobs.area import Grid
 from jobs.errors import BadVector, ParcelsOutsideArea
 from jobs.record import Warned
-from jobs.request import Buildings, Parcels, Streets
+from jobs.request import Parcels, Streets
 from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.errors import Fault
 from worker.parcels.vectors.blocks import TAGS, borders_of, derive_blocks, enclosing
-from worker.parcels.vectors.buildings import building_chunks
 from worker.parcels.vectors.cleaning import polygons_of
 from worker.parcels.vectors.nearby import LINES, LONLAT, Nearby, degrees, meets
 from worker.parcels.vectors.uploaded import Upload
@@ -80,17 +79,6 @@ def load_parcels(  # noqa: PLR0917 - where to look goes with what to look for
         warnings.append(Warned(code="parcels-outside-area", detail=text))
     frame = gpd.GeoDataFrame({"parcel_id": ids}, geometry=whole.geometry.to_numpy(), crs=grid.crs)
     return Loaded(frame, tuple(warnings))
-
-
-def load_buildings(  # noqa: PLR0917 - where to look goes with what to look for
-    wanted: Buildings, grid: Grid, area: BaseGeometry, uploads: UploadStore, settings: Settings, scratch: Path
-) -> Loaded:
-    """Return all that `building_chunks` yields in one frame; for areas whose buildings fit into memory together."""
-    chunks = building_chunks(wanted, grid, area, uploads, settings, scratch)
-    frames = list(chunks)
-    empty = gpd.GeoDataFrame({"geometry": [], "height": np.zeros(0)}, geometry="geometry", crs=grid.crs)
-    frame = pd.concat(frames, ignore_index=True) if frames else empty
-    return Loaded(frame, chunks.warnings)
 
 
 def _load_blocks(  # noqa: PLR0917 - where to look goes with what to look for
