@@ -44,11 +44,16 @@ class Warned(_Record):
     detail: str
 
 
+# Whose everything is where the service asks for no key.
+PUBLIC: Final = "public"
+
+
 class RequestRecord(_Record):
-    """jobs/<job>/request.json: the job exists because this exists."""
+    """jobs/<job>/request.json: the job exists because this exists. `tenant` is whose it is."""
 
     job: str
     process: str
+    tenant: str = PUBLIC
     created: datetime
     execute: dict[str, Any]
 

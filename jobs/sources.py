@@ -13,12 +13,14 @@ from models.errors import Fault
 POINTER: Final = "/inputs/imagery/job"
 
 
-def finished_plan(store: JobStore, job: str) -> Plan:
-    """Return the plan of a job that succeeded; raises InvalidRequest for any other."""
+def finished_plan(store: JobStore, job: str, *, tenant: str) -> Plan:
+    """Return the plan of a job of the tenant's that succeeded; raises InvalidRequest for any other."""
     try:
-        store.request(job)
+        theirs = store.request(job).tenant
     except UnknownJob as error:
         raise _refused(POINTER, error.detail) from error
+    if theirs != tenant:
+        raise _refused(POINTER, f"there is no job {job}")
     state, plan = store.ended(job), store.plan(job)
     if state == "successful" and plan is not None:
         return plan

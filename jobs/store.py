@@ -13,6 +13,7 @@ from jobs.live import LiveJobs
 from jobs.plan import Plan
 from jobs.record import (
     FINAL_STATES,
+    PUBLIC,
     FailureRecord,
     JobRecord,
     LiveRecord,
@@ -37,10 +38,13 @@ class JobStore:
         self.storage = storage
         self.live = live
 
-    def create(self, process: str, execute: Execute) -> RequestRecord:
-        """Write request.json for a new job: from here on the job exists."""
+    def create(self, process: str, execute: Execute, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
+        """Write request.json for a new job of a tenant: from here on the job exists. `job` is its id, where it has one.
+
+        Doing it twice for one id changes nothing.
+        """
         body = execute.model_dump(mode="json", exclude_unset=True)
-        record = RequestRecord(job=new_id("job"), process=process, created=now(), execute=body)
+        record = RequestRecord(job=job or new_id("job"), process=process, tenant=tenant, created=now(), execute=body)
         self.storage.create(_key(record.job, "request.json"), _json(record))
         return record
 

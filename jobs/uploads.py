@@ -11,18 +11,22 @@ from pydantic import BaseModel, ConfigDict
 
 from jobs.errors import UnknownUpload
 from jobs.ids import new_id
-from jobs.record import now
+from jobs.record import PUBLIC, now
 from jobs.storage import Storage
 
 UploadKind = Literal["image", "vector"]
 
 
 class UploadRecord(BaseModel):
-    """uploads/<upload>/upload.json: the upload exists because this exists. `facts` come from jobs.inspection."""
+    """uploads/<upload>/upload.json: the upload exists because this exists.
+
+    `tenant` is whose it is; `facts` come from jobs.inspection.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     upload: str
+    tenant: str = PUBLIC
     kind: UploadKind
     filename: str
     key: str
@@ -38,7 +42,16 @@ class UploadStore:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def add(self, path: Path, *, filename: str, kind: UploadKind, suffix: str, facts: dict[str, Any]) -> UploadRecord:
+    def add(
+        self,
+        path: Path,
+        *,
+        filename: str,
+        kind: UploadKind,
+        suffix: str,
+        facts: dict[str, Any],
+        tenant: str = PUBLIC,
+    ) -> UploadRecord:
         """Store a checked file: the original first, then the record that makes it exist."""
         upload = new_id("upl")
         key = f"uploads/{upload}/original{suffix}"
@@ -46,7 +59,7 @@ class UploadStore:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._storage.put(key, path)
         record = UploadRecord(
-            upload=upload, kind=kind, filename=filename, key=key, size=path.stat().st_size,
+            upload=upload, tenant=tenant, kind=kind, filename=filename, key=key, size=path.stat().st_size,
             sha256=digest, created=now(), facts=facts,
         )  # fmt: skip
         self._storage.create(f"uploads/{upload}/upload.json", record.model_dump_json(indent=1).encode())

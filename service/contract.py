@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from jobs.public import problems
+from jobs.public.bodies import ProblemBody
+from jobs.public.problems import MEDIA_TYPE
 from jobs.request import Execute
 from jobs.settings import Settings
-from service import problems
-from service.bodies import ProblemBody
-from service.problems import MEDIA_TYPE
 
 _PROBLEM: Final[dict[str, Any]] = {"$ref": "#/components/schemas/ProblemBody"}
 

@@ -9,13 +9,14 @@ from typing import Any, Final, NoReturn
 from jobs.area import Area, check_limits, parse_area
 from jobs.errors import InvalidRequest, QueueUnavailable, UnknownUpload
 from jobs.plan import Plan
+from jobs.public.problems import RequestError
 from jobs.queue import INTERACTIVE, PLAN, enqueue
 from jobs.record import JobRecord
 from jobs.request import Execute, parse_execute
 from jobs.sources import POINTER, check_source, finished_plan
 from models.cards import Card, card_of
 from models.errors import Fault, UnknownModel
-from service.problems import RequestError
+from service.access import Caller, own_upload
 from service.processes import default_model, models_of
 from service.sizes import is_small
 from service.state import State
@@ -35,7 +36,7 @@ def decode(body: bytes) -> Any:
         raise RequestError("malformed-json", f"the body is not JSON: {error}") from error
 
 
-def submit(process: str, body: bytes, state: State) -> JobRecord:
+def submit(process: str, body: bytes, caller: Caller, state: State) -> JobRecord:
     """Check a request, create the job and enqueue its planning.
 
     The job exists once its request is stored. A queue that is down after that costs time, not the job: the recovery
@@ -43,15 +44,15 @@ def submit(process: str, body: bytes, state: State) -> JobRecord:
     """
     models_of(process)
     execute = parse_execute(decode(body))
-    source = _source(execute, process, state)
+    source = _source(execute, process, caller, state)
     execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
     card = _card(execute, process)
     area = _area(execute, card, state)
     _check_catalogue(execute, state)
-    _check_uploads(execute, state)
+    _check_uploads(execute, caller, state)
     if source is None:
         state.triton.check_served(card)
-    job = state.jobs.create(process, execute).job
+    job = state.jobs.create(process, execute, tenant=caller.tenant).job
     try:
         enqueue(state.queue, PLAN, job, queue=INTERACTIVE if is_small(execute, area, source, card, state) else None)
     except QueueUnavailable as error:
@@ -61,7 +62,7 @@ def submit(process: str, body: bytes, state: State) -> JobRecord:
     return state.jobs.read(job)
 
 
-def _source(execute: Execute, process: str, state: State) -> Plan | None:
+def _source(execute: Execute, process: str, caller: Caller, state: State) -> Plan | None:
     """Return the plan of the finished job that a request names as its imagery; None where it names none.
 
     Raises InvalidRequest where it cannot be taken.
@@ -69,7 +70,7 @@ def _source(execute: Execute, process: str, state: State) -> Plan | None:
     job = execute.inputs.imagery.job
     if job is None:
         return None
-    plan = finished_plan(state.jobs, job)
+    plan = finished_plan(state.jobs, job, tenant=caller.tenant)
     theirs = state.jobs.request(job).process
     if theirs != process:
         detail = f"{job} is of {theirs}, not {process}"
@@ -117,16 +118,17 @@ def _check_catalogue(execute: Execute, state: State) -> None:
         raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
 
 
-def _check_uploads(execute: Execute, state: State) -> None:
-    faults = [fault for pointer, upload in execute.inputs.uploads.items() if (fault := _fault(pointer, upload, state))]
+def _check_uploads(execute: Execute, caller: Caller, state: State) -> None:
+    named = execute.inputs.uploads.items()
+    faults = [fault for pointer, upload in named if (fault := _fault(pointer, upload, caller, state))]
     if faults:
         raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
 
 
-def _fault(pointer: str, upload: str, state: State) -> Fault | None:
+def _fault(pointer: str, upload: str, caller: Caller, state: State) -> Fault | None:
     wanted = "image" if pointer.startswith("/inputs/imagery/") else "vector"
     try:
-        kind = state.uploads.read(upload).kind
+        kind = state.uploads.read(own_upload(upload, caller, state)).kind
     except UnknownUpload as error:
         return Fault(pointer, error.detail)
     return None if kind == wanted else Fault(pointer, f"{upload} is {_a(kind)} file; {_a(wanted)} file is needed here")

@@ -18,8 +18,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.public import problems
 from models.errors import CityzonesError, Fault
-from service import problems
 
 log = logging.getLogger("cityzones.service")
 

@@ -7,11 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from jobs.errors import UnknownProcess
+from jobs.public.bodies import Link, Process, ProcessSummary
 from jobs.request import Inputs
 from jobs.settings import Settings
 from models.cards import Card, cards
 from models.classes import CLASSES
-from service.bodies import Link, Process, ProcessSummary
 from service.dialect import field_schemas
 
 TITLES: Final = {"local-climate-zones": "Local Climate Zones", "land-cover": "Land cover"}

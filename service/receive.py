@@ -12,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from jobs.errors import UploadTooLarge
-from service.problems import RequestError
+from jobs.public.problems import RequestError
 
 FIELD: Final = "file"
 _FLUSH: Final = 1024**2

@@ -7,13 +7,14 @@ from typing import Any
 import anyio
 from fastapi import APIRouter, Request, Response
 
+from jobs.public.bodies import JSON, StatusInfo
+from jobs.public.problems import RequestError
+from jobs.public.status import POLL_SECONDS, status_info
 from jobs.request import Execute
-from service.bodies import JSON, StatusInfo
+from service.access import Submitter
 from service.examples import EXECUTE_EXAMPLES
 from service.execution import submit
-from service.problems import RequestError
 from service.state import Parts
-from service.status import POLL_SECONDS, status_info
 
 router = APIRouter(tags=["Jobs"])
 
@@ -45,11 +46,11 @@ _BODY: dict[str, Any] = {
         }
     },
 )
-async def execute(process: str, request: Request, response: Response, parts: Parts) -> StatusInfo:
+async def execute(process: str, request: Request, response: Response, caller: Submitter, parts: Parts) -> StatusInfo:
     """Check the request, keep it, put it in the queue, and answer where to follow it. Every job is asynchronous."""
     require_json(request)
     body = await request.body()
-    record = await anyio.to_thread.run_sync(submit, process, body, parts)
+    record = await anyio.to_thread.run_sync(submit, process, body, caller, parts)
     url = parts.settings.public_url
     response.headers["Location"] = f"{url}/jobs/{record.job}"
     response.headers["Preference-Applied"] = "respond-async"

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from jobs.errors import LinkExpired
-from service.problems import RequestError
+from jobs.public.problems import RequestError
 from service.state import Parts, State
 
 router = APIRouter(tags=["Results"])

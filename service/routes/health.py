@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import problems
+from jobs.public import problems
 from service.handlers import ProblemResponse
 from service.probes import PARTS, Probes
 from service.state import Parts

@@ -8,16 +8,18 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Response
 
 from jobs.errors import WrongTransition
+from jobs.public.bodies import JobList, Link, StatusInfo
+from jobs.public.status import POLL_SECONDS, known_id, status_info
 from jobs.record import FINAL_STATES
-from service.bodies import JobList, Link, StatusInfo
+from service.access import OwnJob, Reader, Submitter
 from service.state import Parts
-from service.status import POLL_SECONDS, known_id, status_info
 
 router = APIRouter(tags=["Jobs"])
 
 
 @router.get("/jobs", response_model_exclude_none=True, summary="List the jobs, newest first")
 def job_list(
+    caller: Reader,
     parts: Parts,
     limit: Annotated[int, Query(ge=1, le=1000, description="jobs a page")] = 50,
     before: Annotated[str | None, Query(description="start after this job; the next link sets it")] = None,
@@ -35,9 +37,9 @@ def job_list(
 
 
 @router.get("/jobs/{job}", response_model_exclude_none=True, summary="How a job stands")
-def job_status(job: str, parts: Parts, response: Response) -> StatusInfo:
+def job_status(job: OwnJob, parts: Parts, response: Response) -> StatusInfo:
     """Return a job's state, progress and warnings; Retry-After says when to ask again."""
-    record = parts.jobs.read(known_id(job))
+    record = parts.jobs.read(job)
     response.headers["Cache-Control"] = "no-store"
     if record.state not in FINAL_STATES:
         response.headers["Retry-After"] = str(POLL_SECONDS)
@@ -45,10 +47,10 @@ def job_status(job: str, parts: Parts, response: Response) -> StatusInfo:
 
 
 @router.delete("/jobs/{job}", response_model_exclude_none=True, summary="Dismiss a job")
-def dismiss(job: str, parts: Parts) -> StatusInfo:
+def dismiss(job: OwnJob, _: Submitter, parts: Parts) -> StatusInfo:
     """Stop a job, or delete a finished one's outputs. Dismissing twice is dismissing once."""
     try:
-        record = parts.jobs.dismiss(known_id(job))
+        record = parts.jobs.dismiss(job)
     except WrongTransition:
         record = parts.jobs.read(job)
         if record.state != "dismissed":

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from jobs.public import problems
+from jobs.public.bodies import JSON, Conformance, Landing, Link
 from models.classes import CLASSES
-from service import problems
-from service.bodies import JSON, Conformance, Landing, Link
 from service.processes import TITLES, offered, software_version
 from service.state import Parts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.bodies import Link, Process, ProcessList
+from jobs.public.bodies import Link, Process, ProcessList
 from service.processes import describe, offered, summary
 from service.state import Parts
 

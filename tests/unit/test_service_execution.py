@@ -5,11 +5,11 @@ import json
 import pytest
 
 from jobs.area import check_limits, parse_area
+from jobs.public.problems import RequestError
 from jobs.request import parse_execute
 from models.cards import cards
 from service.examples import EXECUTE_EXAMPLES
 from service.execution import decode
-from service.problems import RequestError
 
 
 @pytest.mark.parametrize(

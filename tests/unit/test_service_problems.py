@@ -10,8 +10,8 @@ import pytest
 import jobs
 import models
 import service
+from jobs.public import problems
 from models.errors import CityzonesError, Fault
-from service import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 # Runs inside Triton, whose modules only exist there.
@@ -48,7 +48,7 @@ def test_every_row_stands_for_an_error_status() -> None:
 def test_the_page_of_errors_is_current() -> None:
     page = ROOT / "docs" / "errors.md"
     assert page.read_text(encoding="utf-8") == problems.as_markdown(), (
-        "run: python -m service.problems > docs/errors.md"
+        "run: python -m jobs.public.problems > docs/errors.md"
     )
 
 

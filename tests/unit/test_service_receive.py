@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.errors import UploadTooLarge
+from jobs.public.problems import RequestError
 from models.errors import CityzonesError
-from service.problems import RequestError
 from service.receive import receive_file, safe_name
 
 TYPE = "multipart/form-data; boundary=cut"

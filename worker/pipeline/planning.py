@@ -71,7 +71,7 @@ def _new_ground(context: Context, inputs: Inputs) -> _Ground:
 
 def _known_ground(context: Context, request: RequestRecord, source: str) -> _Ground:
     """Return the ground of a finished job; raises InvalidRequest where it cannot be taken."""
-    known = finished_plan(context.store, source)
+    known = finished_plan(context.store, source, tenant=request.tenant)
     inputs = parse_execute(request.execute).inputs
     check_source(inputs, known)
     imagery = ImageryPlan.model_validate(known.imagery)

@@ -12,8 +12,8 @@ from jsonschema import Draft4Validator, Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
+from jobs.public.problems import PROBLEMS
 from service.examples import EXECUTE_EXAMPLES
-from service.problems import PROBLEMS
 from tests.servers.api import LCZ, Api, finish, new_job
 
 

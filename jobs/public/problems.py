@@ -200,7 +200,7 @@ def as_markdown() -> str:
         "Every error is `application/problem+json` (RFC 9457). `code` and `type` are stable; `detail` is for people.",
         "A 5xx carries a `reference` that the service's log repeats, and never the text of an exception.",
         "`errors` points at each fault of the request by JSON Pointer. This page is written by",
-        "`python -m service.problems > docs/errors.md`; the types of the OGC standard start with",
+        "`python -m jobs.public.problems > docs/errors.md`; the types of the OGC standard start with",
         f"`{_OGC}`, all others with the service's own address and `/problems/`.",
         "",
         "| code | status | title | what to do | type |",

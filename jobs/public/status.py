@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from jobs.errors import UnknownJob
+from jobs.errors import UnknownJob, UnknownUpload
+from jobs.public import problems
+from jobs.public.bodies import Blocks, Link, ProblemBody, StatusInfo
 from jobs.record import FINAL_STATES, FailureRecord, JobRecord
+from jobs.request import UPLOAD_ID
 from models.errors import Fault
-from service import problems
-from service.bodies import Blocks, Link, ProblemBody, StatusInfo
 
 POLL_SECONDS: Final = 1
 _JOB: Final = re.compile(r"job_[0-9a-z]{26}")
@@ -22,6 +23,14 @@ def known_id(job: str) -> str:
         msg = f"there is no job {job[:60]!r}"
         raise UnknownJob(msg)
     return job
+
+
+def known_upload(upload: str) -> str:
+    """Return an upload id as it came; raises UnknownUpload for what cannot be one, before it becomes part of a key."""
+    if not re.fullmatch(UPLOAD_ID, upload):
+        msg = f"there is no upload {upload[:60]!r}; POST the file to /uploads first"
+        raise UnknownUpload(msg)
+    return upload
 
 
 def status_info(record: JobRecord, public_url: str) -> StatusInfo:
