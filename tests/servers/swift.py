@@ -7,18 +7,13 @@ refused (403), as by AWS; a request without any signature gets 400 where AWS say
 
 from __future__ import annotations
 
-import secrets
 import sys
-from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx
-import obstore
-from obstore.store import S3Store
 
 from service.stack.process import GuardedProcess
+from tests.servers.s3 import S3Server
 
 APP = Path(__file__).with_name("swift_app.py")
 # Without -P this folder comes first on the path, and this file is taken for the package swift.
@@ -26,39 +21,16 @@ PYTHON = ("-P", "-W", "ignore")
 START_TIMEOUT = 30.0
 
 
-class SwiftServer:
-    """`with SwiftServer(tmp_path) as s3: s3.create_bucket("maps"); store = s3.store("maps")`."""
+class SwiftServer(S3Server):
+    """A server that keeps its objects in its folder, over restarts too."""
 
-    region = "us-east-1"
-
-    def __init__(self, folder: Path) -> None:
-        """Prepare a server that keeps everything in a folder of its own."""
-        self.folder = folder
-        self.access_key = "cityzones:tests"
-        self.secret_key = secrets.token_urlsafe(24)
-        self._process: GuardedProcess | None = None
+    access_key = "cityzones:tests"
+    _process: GuardedProcess | None = None
 
     @property
     def endpoint(self) -> str:
         """`http://host:port`; buckets are its first path segment."""
         return f"http://127.0.0.1:{(self.folder / 'port').read_text()}"
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The environment that points the service and the workers here, but for CITYZONES_STORAGE_URL."""
-        return {
-            "CITYZONES_S3_ENDPOINT": self.endpoint,
-            "CITYZONES_S3_REGION": self.region,
-            "CITYZONES_S3_ACCESS_KEY_ID": self.access_key,
-            "CITYZONES_S3_SECRET_ACCESS_KEY": self.secret_key,
-        }
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -76,26 +48,6 @@ class SwiftServer:
         """End the server; what it holds stays in the folder."""
         if self._process:
             self._process.stop()
-
-    def store(self, bucket: str, *, prefix: str | None = None) -> S3Store:
-        """Return a client of a bucket; the store does not check that the bucket exists."""
-        return S3Store(
-            bucket,
-            prefix=prefix,
-            endpoint=self.endpoint,
-            region=self.region,
-            access_key_id=self.access_key,
-            secret_access_key=self.secret_key,
-            client_options={"allow_http": True, "timeout": timedelta(seconds=20)},
-        )
-
-    def create_bucket(self, bucket: str) -> None:
-        """Create a bucket; harmless if it exists."""
-        link = obstore.sign(self.store(bucket), "PUT", "", timedelta(minutes=1))
-        answer = httpx.put(link, timeout=20.0, trust_env=False)
-        if answer.status_code not in {200, 409}:
-            msg = f"the bucket {bucket} could not be created: {answer.status_code} {answer.text}"
-            raise RuntimeError(msg)
 
     def _answers(self) -> bool:
         try:
