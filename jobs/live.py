@@ -13,6 +13,7 @@ from jobs.errors import QueueUnavailable
 from jobs.record import LiveRecord, Warned, now
 
 _KEEP_SECONDS = 7 * 24 * 3600
+_AWAY = "the queue does not answer; the job is kept and goes on once it does"
 
 
 def connect(url: str) -> redis.Redis:
@@ -29,11 +30,12 @@ class LiveJobs:
 
     def read(self, job: str) -> LiveRecord | None:
         """Return the live record, or None where Redis knows nothing of the job."""
-        fields = self._call("hgetall", _key(job))
+        fields, done, warned = self._at_once(
+            ("hgetall", _key(job)), ("scard", f"{_key(job)}:done"), ("smembers", f"{_key(job)}:warnings")
+        )
         if not fields:
             return None
-        done = self._call("scard", _key(job) + ":done")
-        warnings = tuple(Warned.model_validate_json(w) for w in sorted(self._call("smembers", _key(job) + ":warnings")))
+        warnings = tuple(Warned.model_validate_json(w) for w in sorted(warned))
         return LiveRecord.model_validate(fields | {"blocks_done": done, "warnings": warnings})
 
     def update(self, job: str, **fields: Any) -> None:
@@ -76,12 +78,21 @@ class LiveJobs:
     def _keep(self, key: str) -> None:
         self._call("expire", key, _KEEP_SECONDS)
 
+    def _at_once(self, *commands: tuple[str, str]) -> list[Any]:
+        """Send several commands that each take one key in one round trip."""
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for command, key in commands:
+                    getattr(pipe, command)(key)
+                return list(pipe.execute())
+        except RedisError as error:
+            raise QueueUnavailable(_AWAY) from error
+
     def _call(self, command: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return getattr(self._client, command)(*args, **kwargs)
         except RedisError as error:
-            msg = "the queue does not answer; the job is kept and goes on once it does"
-            raise QueueUnavailable(msg) from error
+            raise QueueUnavailable(_AWAY) from error
 
 
 def _key(job: str) -> str:

@@ -72,11 +72,13 @@ class OutputFile(_Record):
 class ResultRecord(_Record):
     """jobs/<job>/result.json: the job is finished because this exists.
 
-    `coverage` is the share (0-1) of the area of interest that has a class.
+    `coverage` is the share (0-1) of the area of interest that has a class; from `deletes` on the outputs are gone,
+    whether or not somebody has tidied up yet.
     """
 
     job: str
     finished: datetime
+    deletes: datetime | None = None
     outputs: dict[str, OutputFile]
     coverage: float | None = None
     warnings: tuple[Warned, ...] = ()
@@ -90,6 +92,16 @@ class FailureRecord(_Record):
     code: str
     detail: str
     faults: tuple[dict[str, str], ...] = ()
+
+
+class CancelRecord(_Record):
+    """jobs/<job>/cancelled.json: the job was dismissed because this exists."""
+
+    job: str
+    finished: datetime
+
+
+Ending = ResultRecord | FailureRecord | CancelRecord
 
 
 class LiveRecord(_Record):
@@ -127,4 +139,24 @@ class JobRecord(_Record):
     blocks_total: int = 0
     warnings: tuple[Warned, ...] = ()
     coverage: float | None = None
+    deletes: datetime | None = None
     failure: FailureRecord | None = None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the outputs are gone by now, as was told when the job ended."""
+        return self.deletes is not None and self.deletes <= now()
+
+
+def told(ending: Ending) -> dict[str, Any]:
+    """Return what an end says of a JobRecord."""
+    common: dict[str, Any] = {"finished": ending.finished}
+    if isinstance(ending, CancelRecord):
+        return common | {"state": "dismissed", "message": "dismissed on request"}
+    if isinstance(ending, FailureRecord):
+        return common | {"state": "failed", "message": ending.detail, "failure": ending}
+    facts = {"progress": 100, "coverage": ending.coverage, "warnings": ending.warnings, "deletes": ending.deletes}
+    message = "the map is ready"
+    if ending.deletes and ending.deletes <= now():
+        message = f"the map was ready; its data were deleted on {ending.deletes:%Y-%m-%d}, as was told"
+    return common | facts | {"state": "successful", "message": message}

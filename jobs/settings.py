@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     max_features: int = Field(2_000_000, gt=0, description="features an uploaded vector file may have")
     max_vertices: int = Field(10_000, gt=0, description="vertices an area of interest may have")
 
+    # How long things are kept.
+    job_days: int = Field(30, gt=0, description="days after its end on which a job's outputs are deleted")
+    record_days: int = Field(
+        365, gt=0, description="days after its end on which the last trace of a job is deleted; job_days or more"
+    )
+
     # Imagery.
     stac_url: str = Field(
         "https://earth-search.aws.element84.com/v1", description="the STAC catalogue searched if a request names none"
@@ -80,6 +86,9 @@ class Settings(BaseSettings):
     def _agree(self) -> Settings:
         if self.visibility_timeout <= self.task_time_limit:
             msg = "CITYZONES_VISIBILITY_TIMEOUT must exceed CITYZONES_TASK_TIME_LIMIT, or running tasks start twice"
+            raise ValueError(msg)
+        if self.record_days < self.job_days:
+            msg = "CITYZONES_RECORD_DAYS must not be less than CITYZONES_JOB_DAYS, or data would outlive their records"
             raise ValueError(msg)
         if self.block_pixels % TILE_PIXELS:
             msg = f"CITYZONES_BLOCK_PIXELS must be a multiple of {TILE_PIXELS}"

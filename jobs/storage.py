@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -39,6 +41,11 @@ class Storage:
         self._settings = settings
         self._signer = LinkSigner(settings.link_secret.get_secret_value())
         self.backend: LocalStore | S3Store = _local(settings) if settings.stores_locally else _s3(settings, None)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings it was opened with."""
+        return self._settings
 
     @property
     def folder(self) -> Path | None:
@@ -102,6 +109,15 @@ class Storage:
         found: Iterable[Any] = _retry(lambda: [m for page in obstore.list(self.backend, prefix) for m in page])
         return sorted(str(meta["path"]) for meta in found)
 
+    def page(self, prefix: str, *, after: str | None, limit: int) -> list[str]:
+        """Return the first `limit` keys below a prefix that sort after a key, sorted."""
+        if self.folder:  # which has no order to go on from
+            found = (key for name in _names(self.folder / prefix) if (key := f"{prefix}/{name}") > (after or ""))
+            return heapq.nsmallest(limit, found)
+        listing = obstore.list(self.backend, prefix, offset=after, chunk_size=limit)
+        first = _retry(lambda: next(iter(listing), []))
+        return [str(meta["path"]) for meta in first[:limit]]
+
     def folders(self, prefix: str) -> list[str]:
         """Return the names directly below a prefix, sorted."""
         listing = _retry(lambda: obstore.list_with_delimiter(self.backend, prefix))
@@ -139,6 +155,15 @@ def _retry(call: Callable[[], T]) -> T:
                 raise StorageUnavailable(msg) from error
             time.sleep(0.2 * 2**attempt)
     raise AssertionError
+
+
+def _names(folder: Path) -> list[str]:
+    """Return what lies in a folder, but for files half written."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if "#" not in entry.name]
+    except FileNotFoundError:
+        return []
 
 
 def _folder(settings: Settings) -> Path:

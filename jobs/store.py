@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -14,6 +14,8 @@ from jobs.plan import Plan
 from jobs.record import (
     FINAL_STATES,
     PUBLIC,
+    CancelRecord,
+    Ending,
     FailureRecord,
     JobRecord,
     LiveRecord,
@@ -23,8 +25,10 @@ from jobs.record import (
     Warned,
     check_transition,
     now,
+    told,
 )
 from jobs.request import Execute
+from jobs.shelves import DueJob, Shelves
 from jobs.storage import Storage
 from models.errors import CityzonesError
 
@@ -37,6 +41,7 @@ class JobStore:
     def __init__(self, storage: Storage, live: LiveJobs) -> None:
         self.storage = storage
         self.live = live
+        self.shelves = Shelves(storage)
 
     def create(self, process: str, execute: Execute, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
         """Write request.json for a new job of a tenant: from here on the job exists. `job` is its id, where it has one.
@@ -45,6 +50,7 @@ class JobStore:
         """
         body = execute.model_dump(mode="json", exclude_unset=True)
         record = RequestRecord(job=job or new_id("job"), process=process, tenant=tenant, created=now(), execute=body)
+        self.shelves.open(tenant, record.job)
         self.storage.create(_key(record.job, "request.json"), _json(record))
         return record
 
@@ -78,7 +84,9 @@ class JobStore:
         """Write result.json, unless the job has ended otherwise; returns whether the job is successful now."""
         if self.ended(result.job) in {"failed", "dismissed"}:
             return False
-        self.storage.create(_key(result.job, "result.json"), _json(result))
+        kept = result.model_copy(update={"deletes": self._keep_until(result.job, result.finished)})
+        self.storage.create(_key(result.job, "result.json"), _json(kept))
+        self.shelves.close(result.job)
         return True
 
     def fail(self, job: str, error: CityzonesError) -> None:
@@ -86,71 +94,84 @@ class JobStore:
         if self.ended(job):
             return
         faults = tuple({"pointer": f.pointer, "detail": f.detail} for f in error.faults)
-        record = FailureRecord(job=job, finished=now(), code=error.code, detail=error.detail, faults=faults)
+        finished = now()
+        self._keep_until(job, finished)
+        record = FailureRecord(job=job, finished=finished, code=error.code, detail=error.detail, faults=faults)
         self.storage.create(_key(job, "failure.json"), _json(record))
+        self.shelves.close(job)
 
     def dismiss(self, job: str) -> JobRecord:
         """Write cancelled.json and delete what the job has made; raises WrongTransition if it was dismissed before."""
         record = self.read(job)
         check_transition(record.state, "dismissed")
-        ending = {"job": job, "finished": now().isoformat()}
-        self.storage.create(_key(job, "cancelled.json"), json.dumps(ending).encode())
+        ending = CancelRecord(job=job, finished=now())
+        self._keep_until(job, ending.finished)
+        self.storage.create(_key(job, "cancelled.json"), _json(ending))
+        self.shelves.close(job)
         self.sweep(job)
         return self.read(job)
 
     def sweep(self, job: str) -> None:
-        """Delete everything of a dismissed job but the record that it was asked for and dismissed."""
-        kept = {_key(job, "request.json"), _key(job, "cancelled.json")}
+        """Delete everything of an ended job but the records that say what was asked and how it ended."""
+        kept = {_key(job, name) for name in _RECORDS}
         self.storage.delete(key for key in self.storage.keys(_key(job, "")) if key not in kept)
+
+    def forget(self, job: str) -> None:
+        """Delete all that is left of a job, what makes it exist last."""
+        request = self.request(job)
+        keys = self.storage.keys(_key(job, ""))
+        self.storage.delete(sorted(keys, key=lambda key: key == _key(job, "request.json")))
+        self.shelves.forget(request.tenant, job)
 
     def ended(self, job: str) -> State | None:
         """Return the final state storage knows, or None while the job lives."""
-        ends: dict[str, State] = {"cancelled.json": "dismissed", "result.json": "successful", "failure.json": "failed"}
-        return next((state for name, state in ends.items() if self.storage.size(_key(job, name)) is not None), None)
+        return next((state for name, state in _ENDS.items() if self.storage.size(_key(job, name)) is not None), None)
 
     def read(self, job: str) -> JobRecord:
         """Return a job as the interface shows it; raises UnknownJob."""
-        request = self.request(job)
-        live = self._live(job)
-        state = self.ended(job) or (live.state if live.state not in FINAL_STATES else "running")
-        common = {"job": job, "process": request.process, "created": request.created, "state": state}
+        request, live, ending = self.request(job), self._live(job), self._ending(job)
+        common = {"job": job, "process": request.process, "created": request.created}
         progress = {"started": live.started, "updated": live.updated, "warnings": live.warnings,
                     "blocks_done": live.blocks_done, "blocks_total": live.blocks_total}  # fmt: skip
-        return JobRecord.model_validate(common | progress | self._ending(job, state, live))
+        shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
+        return JobRecord.model_validate(common | progress | {"progress": live.progress} | shown)
 
-    def jobs(self, *, limit: int, before: str | None = None) -> list[JobRecord]:
-        """Return jobs, newest first, older than `before`."""
-        names = [n for n in self.storage.folders("jobs") if before is None or n < before]
-        return [self.read(name) for name in names[: -limit - 1 : -1]]
+    def jobs(self, tenant: str = PUBLIC, *, limit: int, before: str | None = None) -> list[JobRecord]:
+        """Return at most `limit` jobs of a tenant, newest first, older than `before`."""
+        found = (self._find(job) for job in self.shelves.newest(tenant, limit=limit, before=before))
+        return [record for record in found if record]
 
     def unfinished(self) -> list[str]:
         """Return every job that has a request and no end."""
-        return [job for job in self.storage.folders("jobs") if self.ended(job) is None]
+        return [job for job in self.shelves.opened() if self._is_open(job)]
 
-    def _ending(self, job: str, state: State, live: LiveRecord) -> dict[str, Any]:
-        if state == "successful":
-            result = self.result(job)
-            assert result is not None  # noqa: S101 - ended() saw it
-            return {
-                "finished": result.finished,
-                "progress": 100,
-                "message": "the map is ready",
-                "coverage": result.coverage,
-                "warnings": result.warnings,
-            }
-        if state == "failed":
-            failure = self.failure(job)
-            assert failure is not None  # noqa: S101 - ended() saw it
-            return {
-                "finished": failure.finished,
-                "message": failure.detail,
-                "failure": failure,
-                "progress": live.progress,
-            }
-        if state == "dismissed":
-            cancelled = self.storage.get_json(_key(job, "cancelled.json")) or {"finished": None}
-            return {"finished": cancelled["finished"], "message": "dismissed on request", "progress": live.progress}
-        return {"message": live.phase, "progress": live.progress}
+    def _is_open(self, job: str) -> bool:
+        if self.ended(job):
+            self.shelves.close(job)  # its last writer died before it could
+            return False
+        return self.storage.size(_key(job, "request.json")) is not None
+
+    def _find(self, job: str) -> JobRecord | None:
+        try:
+            return self.read(job)
+        except UnknownJob:
+            return None
+
+    def _keep_until(self, job: str, finished: datetime) -> datetime:
+        """Put the days on which the job's data and records go on the calendar; returns when the data go."""
+        settings = self.storage.settings
+        data, record = (finished + timedelta(days=days) for days in (settings.job_days, settings.record_days))
+        self.shelves.schedule(DueJob(data.date(), "data", job))
+        self.shelves.schedule(DueJob(record.date(), "record", job))
+        return data
+
+    def _ending(self, job: str) -> Ending | None:
+        """Return how the job ended: dismissal stands above both other ends; None while it lives."""
+        return (
+            self._read(job, "cancelled.json", CancelRecord)
+            or self._read(job, "result.json", ResultRecord)
+            or self._read(job, "failure.json", FailureRecord)
+        )
 
     def _live(self, job: str) -> LiveRecord:
         try:
@@ -164,6 +185,18 @@ class JobStore:
 
 
 _BLIND = Warned(code="progress-unknown", detail="the queue does not answer; the job is kept and goes on once it does")
+
+
+_ENDS: Final[dict[str, State]] = {
+    "cancelled.json": "dismissed",
+    "result.json": "successful",
+    "failure.json": "failed",
+}
+_RECORDS: Final = ("request.json", "log.jsonl", *_ENDS)
+
+
+def _living(live: LiveRecord) -> State:
+    return live.state if live.state not in FINAL_STATES else "running"
 
 
 def _key(job: str, name: str) -> str:
