@@ -119,6 +119,12 @@ class ResultNotReady(CityzonesError):
     code = "result-not-ready"
 
 
+class ResultsDeleted(CityzonesError):
+    """The job's data were deleted on the day that was told when it ended."""
+
+    code = "results-deleted"
+
+
 class JobFailed(CityzonesError):
     """The job ended without a map; the detail is the job's own message."""
 

@@ -33,6 +33,10 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
+def _past(moment: datetime | None) -> bool:
+    return moment is not None and moment <= now()
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,6 +86,11 @@ class ResultRecord(_Record):
     outputs: dict[str, OutputFile]
     coverage: float | None = None
     warnings: tuple[Warned, ...] = ()
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the outputs are gone by now."""
+        return _past(self.deletes)
 
 
 class FailureRecord(_Record):
@@ -145,7 +154,7 @@ class JobRecord(_Record):
     @property
     def deleted(self) -> bool:
         """Whether the outputs are gone by now, as was told when the job ended."""
-        return self.deletes is not None and self.deletes <= now()
+        return _past(self.deletes)
 
 
 def told(ending: Ending) -> dict[str, Any]:
@@ -157,6 +166,6 @@ def told(ending: Ending) -> dict[str, Any]:
         return common | {"state": "failed", "message": ending.detail, "failure": ending}
     facts = {"progress": 100, "coverage": ending.coverage, "warnings": ending.warnings, "deletes": ending.deletes}
     message = "the map is ready"
-    if ending.deletes and ending.deletes <= now():
+    if ending.deleted:
         message = f"the map was ready; its data were deleted on {ending.deletes:%Y-%m-%d}, as was told"
     return common | facts | {"state": "successful", "message": message}

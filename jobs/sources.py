@@ -21,7 +21,9 @@ def finished_plan(store: JobStore, job: str, *, tenant: str) -> Plan:
         raise _refused(POINTER, error.detail) from error
     if theirs != tenant:
         raise _refused(POINTER, f"there is no job {job}")
-    state, plan = store.ended(job), store.plan(job)
+    state, plan, result = store.ended(job), store.plan(job), store.result(job)
+    if result and result.deleted:
+        raise _refused(POINTER, f"the data of {job} were deleted on {result.deletes:%Y-%m-%d}: map the area anew")
     if state == "successful" and plan is not None:
         return plan
     if state is None:

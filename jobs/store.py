@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -136,10 +138,11 @@ class JobStore:
         shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
         return JobRecord.model_validate(common | progress | {"progress": live.progress} | shown)
 
-    def jobs(self, tenant: str = PUBLIC, *, limit: int, before: str | None = None) -> list[JobRecord]:
-        """Return at most `limit` jobs of a tenant, newest first, older than `before`."""
-        found = (self._find(job) for job in self.shelves.newest(tenant, limit=limit, before=before))
-        return [record for record in found if record]
+    def existing(self, jobs: Iterable[str]) -> Iterator[JobRecord]:
+        """Yield jobs as the interface shows them, passing over those that are not there, or no longer."""
+        for job in jobs:
+            with suppress(UnknownJob):
+                yield self.read(job)
 
     def unfinished(self) -> list[str]:
         """Return every job that has a request and no end."""
@@ -150,12 +153,6 @@ class JobStore:
             self.shelves.close(job)  # its last writer died before it could
             return False
         return self.storage.size(_key(job, "request.json")) is not None
-
-    def _find(self, job: str) -> JobRecord | None:
-        try:
-            return self.read(job)
-        except UnknownJob:
-            return None
 
     def _keep_until(self, job: str, finished: datetime) -> datetime:
         """Put the days on which the job's data and records go on the calendar; returns when the data go."""

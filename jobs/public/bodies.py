@@ -110,6 +110,7 @@ class StatusInfo(Body):
     progress: int = Field(ge=0, le=100)
     blocks: Blocks
     coverage: float | None = Field(None, ge=0, le=1, description="the share of the area that has a class")
+    deletes: datetime | None = Field(None, description="when the outputs are deleted")
     warnings: list[Warned]
     problem: ProblemBody | None = None
     links: list[Link]
@@ -133,7 +134,8 @@ class ResultLink(BaseModel):
     rel: str = "item"
     size: int = Field(serialization_alias="file:size")
     checksum: str = Field(serialization_alias="file:checksum", description="multihash, hex: 1220 and the SHA-256")
-    expires: datetime
+    expires: datetime = Field(description="when this link ends; ask for another")
+    deletes: datetime | None = Field(None, description="when the output itself is deleted")
     filename: str
 
 

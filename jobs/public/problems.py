@@ -83,6 +83,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     ),
     "job-failed": Problem(500, "The job failed", "Read the detail; send a new job once the cause is gone."),
     "job-dismissed": Problem(410, "The job was dismissed", "Send the job again if the map is still wanted."),
+    "results-deleted": Problem(410, "The results were deleted", "Send the job again if the map is still wanted."),
     "wrong-transition": Problem(409, "The job has ended otherwise", "Read the job's status."),
     "no-imagery": Problem(422, "No imagery was found", "Widen the dates or the cloud cover, or upload an image."),
     "too-little-coverage": Problem(

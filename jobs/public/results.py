@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from jobs.public.bodies import ResultLink
@@ -13,10 +14,10 @@ _SHA256_MULTIHASH: Final = "1220"
 
 def results_document(result: ResultRecord, storage: Storage) -> dict[str, ResultLink]:
     """Return a link for every output, by the output's name."""
-    return {name: _link(output, storage) for name, output in result.outputs.items()}
+    return {name: _link(output, result.deletes, storage) for name, output in result.outputs.items()}
 
 
-def _link(output: OutputFile, storage: Storage) -> ResultLink:
+def _link(output: OutputFile, deletes: datetime | None, storage: Storage) -> ResultLink:
     signed = storage.link(output.key, filename=output.filename)
     return ResultLink(
         href=signed.href,
@@ -25,5 +26,6 @@ def _link(output: OutputFile, storage: Storage) -> ResultLink:
         size=output.size,
         checksum=_SHA256_MULTIHASH + output.sha256,
         expires=signed.expires,
+        deletes=deletes,
         filename=output.filename,
     )

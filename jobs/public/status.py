@@ -47,6 +47,7 @@ def status_info(record: JobRecord, public_url: str) -> StatusInfo:
         progress=record.progress,
         blocks=Blocks(done=record.blocks_done, total=record.blocks_total),
         coverage=record.coverage,
+        deletes=record.deletes,
         warnings=list(record.warnings),
         problem=failure_problem(record.failure, public_url) if record.failure else None,
         links=_links(record, public_url),
@@ -74,7 +75,7 @@ def _links(record: JobRecord, url: str) -> list[Link]:
         Link(href=here, rel="self", title="This job"),
         Link(href=f"{url}/processes/{record.process}", rel="up", title="The process it runs"),
     ]
-    if record.state == "successful":
+    if record.state == "successful" and not record.deleted:
         links.append(Link(href=f"{here}/results", rel=f"{_REL}/results", title="Results"))
     if record.state == "failed":
         links.append(

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
 
 from jobs.errors import WrongTransition
 from jobs.public.bodies import JobList, Link, StatusInfo
-from jobs.public.status import POLL_SECONDS, known_id, status_info
+from jobs.public.status import POLL_SECONDS, status_info
 from jobs.record import FINAL_STATES
 from service.access import OwnJob, Reader, Submitter
+from service.listing import JobQuery, find_jobs
 from service.state import Parts
 
 router = APIRouter(tags=["Jobs"])
 
 
 @router.get("/jobs", response_model_exclude_none=True, summary="List the jobs, newest first")
-def job_list(
-    caller: Reader,
-    parts: Parts,
-    limit: Annotated[int, Query(ge=1, le=1000, description="jobs a page")] = 50,
-    before: Annotated[str | None, Query(description="start after this job; the next link sets it")] = None,
-) -> JobList:
-    """Return a page of jobs, and a `next` link where there are more."""
+def job_list(caller: Reader, parts: Parts, query: Annotated[JobQuery, Query()]) -> JobList:
+    """Return a page of the caller's jobs that fit the query, and a `next` link where there may be more."""
     url = parts.settings.public_url
-    found = parts.jobs.jobs(limit=limit + 1, before=known_id(before) if before else None)
-    shown = found[:limit]
-    here = {"limit": limit} | ({"before": before} if before else {})
-    links = [Link(href=f"{url}/jobs?{urlencode(here)}", rel="self", title="This page")]
-    if len(found) > limit:
-        further = urlencode({"limit": limit, "before": shown[-1].job})
-        links.append(Link(href=f"{url}/jobs?{further}", rel="next", title="Older jobs"))
-    return JobList(jobs=[status_info(record, url) for record in shown], links=links)
+    page = find_jobs(parts.jobs, caller.tenant, query)
+    links = [Link(href=f"{url}/jobs?{query.following(query.before)}", rel="self", title="This page")]
+    if page.further:
+        links.append(Link(href=f"{url}/jobs?{query.following(page.further)}", rel="next", title="Older jobs"))
+    return JobList(jobs=[status_info(record, url) for record in page.jobs], links=links)
 
 
 @router.get("/jobs/{job}", response_model_exclude_none=True, summary="How a job stands")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 
 import pytest
 import redis
@@ -74,7 +75,39 @@ def test_jobs_are_listed_newest_first_page_by_page(api: Api) -> None:
         path = further[0].removeprefix("http://testserver") if further else ""
     assert sorted(seen) == sorted(made)
     assert seen == sorted(seen, reverse=True)
-    assert api.get("/jobs?before=..%2f..").status_code == 404
+    problem(api.get("/jobs?before=..%2f.."), 400, "invalid-parameter")
+
+
+def listed(api: Api, query: str) -> list[str]:
+    return [job["jobID"] for job in api.get(f"/jobs?{query}").json()["jobs"]]
+
+
+def test_jobs_are_found_by_the_standards_filters(api: Api) -> None:
+    waiting, failed, done = (new_job(api.store) for _ in range(3))
+    api.store.live.update(done, state="running", started=(now() - timedelta(seconds=60)).isoformat())
+    finish(api.store, done, {"map": ("map.tif", "image/tiff", b"1")})
+    api.store.fail(failed, CityzonesError("no"))
+    made = api.store.request(waiting).created
+    assert listed(api, "status=successful&status=failed") == [done, failed]
+    assert listed(api, "status=accepted&type=process") == [waiting]
+    assert listed(api, "minDuration=30") == [done]
+    assert set(listed(api, "maxDuration=30")) == {failed}
+    assert listed(api, "processID=land-cover") == []
+    assert len(listed(api, f"processID={LCZ}&datetime={made:%Y-%m-%dT%H:%M:%SZ}/..")) == 3
+    assert len(listed(api, f"datetime=../{made + timedelta(seconds=60):%Y-%m-%dT%H:%M:%SZ}")) == 3
+    assert listed(api, "datetime=2020-01-01/2020-02-01") == []
+    assert listed(api, f"datetime=../{made - timedelta(seconds=60):%Y-%m-%dT%H:%M:%SZ}") == []
+    for wrong in ("datetime=yesterday", "datetime=2020-02-01/2020-01-01", "status=lost", "limit=0", "colour=red"):
+        problem(api.get(f"/jobs?{wrong}"), 400, "invalid-parameter")
+
+
+def test_pages_keep_the_filters(api: Api) -> None:
+    made = [new_job(api.store) for _ in range(5)]
+    api.store.fail(made[2], CityzonesError("no"))
+    page = api.get("/jobs?status=accepted&limit=3").json()
+    further = next(link["href"] for link in page["links"] if link["rel"] == "next")
+    rest = api.get(further.removeprefix("http://testserver")).json()
+    assert [j["jobID"] for j in page["jobs"] + rest["jobs"]] == [m for m in reversed(made) if m != made[2]]
 
 
 def test_progress_shows_in_the_status(api: Api) -> None:

@@ -1,0 +1,56 @@
+"""What ends: uploads past their date, and those announced whose bytes never came."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from jobs.errors import UnknownJob, UnknownUpload
+from jobs.request import Execute
+from jobs.uploads.store import UploadStore
+
+if TYPE_CHECKING:
+    from jobs.store import JobStore
+
+log = logging.getLogger("cityzones.uploads")
+
+# A request that was checked just before an upload expired has stored its job well before this is over.
+GRACE: Final = timedelta(minutes=15)
+
+
+def expire_uploads(uploads: UploadStore, jobs: JobStore, now: datetime) -> list[str]:
+    """Delete every upload whose date has passed, and return their ids; called again it goes on where it stopped.
+
+    An upload that an unfinished job names stays until that job has ended. What a crash left of an upload that never
+    came to exist goes as well.
+    """
+    gone, needed = [], None
+    for end in uploads.ledger.ends(now - GRACE):
+        try:
+            lasting = uploads.find(end.upload).expires > now - GRACE
+        except UnknownUpload:
+            lasting = False
+        if not lasting:
+            needed = _needed(jobs) if needed is None else needed
+            if end.upload in needed:
+                continue
+            uploads.sweep(end.upload)
+            gone.append(end.upload)
+        # An upload that lasts was announced once and arrived since: another note says when it ends.
+        uploads.ledger.settle(end, gone=not lasting)
+    if gone:
+        log.info("%d uploads expired and were deleted", len(gone))
+    return gone
+
+
+def _needed(jobs: JobStore) -> set[str]:
+    """Return every upload that a job without an end names."""
+    found: set[str] = set()
+    for job in jobs.unfinished():
+        try:
+            execute = Execute.model_validate(jobs.request(job).execute)
+        except UnknownJob:
+            continue
+        found |= set(execute.inputs.uploads.values())
+    return found
