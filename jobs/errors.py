@@ -101,6 +101,48 @@ class UnknownUpload(CityzonesError):
     code = "unknown-upload"
 
 
+class UploadNotComplete(UnknownUpload):
+    """An upload was announced, but its bytes have not all come or have not been judged yet."""
+
+    code = "upload-not-complete"
+
+
+class UploadQuotaExceeded(CityzonesError):
+    """An upload does not fit beside what its owner keeps already."""
+
+    code = "upload-quota-exceeded"
+
+
+class ChecksumMismatch(CityzonesError):
+    """Bytes do not have the checksum that came with them."""
+
+    code = "checksum-mismatch"
+
+
+class SizeMismatch(CityzonesError):
+    """More or fewer bytes came than were announced."""
+
+    code = "size-mismatch"
+
+
+class OffsetConflict(CityzonesError):
+    """A part of an upload does not begin where the parts that are there end."""
+
+    code = "offset-conflict"
+
+
+class TooManyParts(CityzonesError):
+    """An upload came in more pieces than are kept."""
+
+    code = "too-many-parts"
+
+
+class ScratchFull(CityzonesError):
+    """The disk that holds files while they are looked at is full."""
+
+    code = "scratch-full"
+
+
 class UnknownJob(CityzonesError):
     """No job of that id exists."""
 
@@ -119,10 +161,40 @@ class ResultNotReady(CityzonesError):
     code = "result-not-ready"
 
 
+class InvalidIdempotencyKey(CityzonesError):
+    """The Idempotency-Key header holds what cannot be one."""
+
+    code = "invalid-idempotency-key"
+
+
+class IdempotencyKeyReused(CityzonesError):
+    """The Idempotency-Key came before, with another request."""
+
+    code = "idempotency-key-reused"
+
+
+class RequestInFlight(CityzonesError):
+    """An equal request with the same Idempotency-Key is being answered."""
+
+    code = "request-in-flight"
+
+
 class ResultsDeleted(CityzonesError):
     """The job's data were deleted on the day that was told when it ended."""
 
     code = "results-deleted"
+
+
+class CallbackRefused(CityzonesError):
+    """A callback may not go where its URI leads, and why."""
+
+    code = "callback-refused"
+
+
+class CallbacksNotConfigured(CityzonesError):
+    """A request names a subscriber, but the service has no secret to sign callbacks with."""
+
+    code = "callbacks-not-configured"
 
 
 class JobFailed(CityzonesError):
@@ -161,7 +233,77 @@ class StorageUnavailable(CityzonesError):
     code = "storage-unavailable"
 
 
+class MapUnreadable(CityzonesError):
+    """A finished map cannot be read: its file is damaged, or not the one the job wrote."""
+
+    code = "map-unreadable"
+
+
 class LinkExpired(CityzonesError):
     """A signed link is past its expiry or was tampered with."""
 
     code = "link-refused"
+
+
+class Unauthorized(CityzonesError):
+    """The request carries no key, or none that opens anything."""
+
+    code = "unauthorized"
+
+
+class Forbidden(CityzonesError):
+    """The key is good, but not for this."""
+
+    code = "forbidden"
+
+
+class OpenModeRefused(CityzonesError):
+    """The service asks for no key, and so answers this machine alone."""
+
+    code = "open-mode-refused"
+
+
+class UnknownKey(CityzonesError):
+    """No key of that id exists."""
+
+    code = "unknown-key"
+
+
+class TooManyKeys(CityzonesError):
+    """A tenant has as many keys as it may."""
+
+    code = "too-many-keys"
+
+
+class KeysNotUsed(CityzonesError):
+    """Keys are to be made where the service asks for none."""
+
+    code = "keys-not-used"
+
+
+class TryLater(CityzonesError):
+    """More was asked than may be for now; `retry_after` is how many seconds to wait."""
+
+    code = "too-many-requests"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class TooManyRequests(TryLater):
+    """More requests came than may in a minute."""
+
+    code = "too-many-requests"
+
+
+class TooManyJobs(TryLater):
+    """A tenant has as many jobs without an end as it may."""
+
+    code = "too-many-jobs"
+
+
+class AreaQuotaExceeded(TryLater):
+    """A tenant has mapped as many square kilometres this month as it may."""
+
+    code = "area-quota-exceeded"

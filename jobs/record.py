@@ -132,6 +132,17 @@ class LiveRecord(_Record):
         return 5 + int(75 * self.blocks_done / self.blocks_total)
 
 
+class CallbackState(_Record):
+    """How the callback that tells a job's end stands; `status` is what the receiver answered last."""
+
+    state: Literal["pending", "delivered", "given-up"]
+    attempts: int
+    updated: datetime | None = None
+    status: int | None = None
+    detail: str | None = None
+    next: datetime | None = None
+
+
 class JobRecord(_Record):
     """A job as the interface shows it, put together from storage (truth) and Redis (progress)."""
 
@@ -150,6 +161,7 @@ class JobRecord(_Record):
     coverage: float | None = None
     deletes: datetime | None = None
     failure: FailureRecord | None = None
+    callbacks: dict[str, CallbackState] | None = None
 
     @property
     def deleted(self) -> bool:

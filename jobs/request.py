@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from jobs.callbacks.targets import MAX_LENGTH, checked_uri
 from jobs.errors import InvalidRequest
 from models.errors import Fault
 
@@ -27,6 +28,12 @@ DEFAULT_OUTPUTS: Final[tuple[OutputName, ...]] = tuple(name for name in OUTPUTS 
 
 UploadId = Annotated[str, StringConstraints(pattern=UPLOAD_ID)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+CallbackUri = Annotated[
+    str,
+    StringConstraints(max_length=MAX_LENGTH),
+    AfterValidator(checked_uri),
+    Field(json_schema_extra={"format": "uri", "pattern": "^https?://[^/?#@]+([/?][^#]*)?$"}),
+]
 
 
 class _Strict(BaseModel):
@@ -180,12 +187,21 @@ class OutputChoice(_Strict):
     transmissionMode: Literal["reference"] = "reference"  # noqa: N815 - the standard's name
 
 
+class Subscriber(_Strict):
+    """Who is told of a job: `successUri` its results, `failedUri` why it failed, `inProgressUri` how it goes."""
+
+    successUri: CallbackUri  # noqa: N815 - the standard's name
+    inProgressUri: CallbackUri | None = None  # noqa: N815 - the standard's name
+    failedUri: CallbackUri | None = None  # noqa: N815 - the standard's name
+
+
 class Execute(_Strict):
     """The body of POST /processes/{id}/execution. `response` and `mode` may only ask for what is given."""
 
     inputs: Inputs
     response: Literal["document"] = "document"
     outputs: dict[OutputName, OutputChoice] | None = None
+    subscriber: Subscriber | None = None
 
     @property
     def selected(self) -> tuple[OutputName, ...]:
@@ -235,6 +251,7 @@ def _fault(error: Mapping[str, Any]) -> Fault:
 
 _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     (): Execute,
+    ("subscriber",): Subscriber,
     ("inputs",): Inputs,
     ("inputs", "imagery"): Imagery,
     ("inputs", "imagery", "stac"): StacSearch,

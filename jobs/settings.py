@@ -6,13 +6,24 @@ import secrets
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, PositiveFloat, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.loopback import hostname, is_loopback
 
 TILE_PIXELS = 240
+T = TypeVar("T")
+
+
+def _parts(told: object) -> object:
+    return [part.strip() for part in told.split(",") if part.strip()] if isinstance(told, str) else told
+
+
+# Several values in one variable, told apart by commas.
+Listed = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_parts)]
 
 
 class Settings(BaseSettings):
@@ -54,17 +65,64 @@ class Settings(BaseSettings):
         default_factory=lambda: SecretStr(secrets.token_hex(32)), description="key of local signed links"
     )
     link_seconds: int = Field(3600, gt=0, description="seconds a link to an output works")
+    tile_cache_bytes: int = Field(
+        2 * 1024**3, ge=0, description="bytes of maps copied from S3 to local disk, to draw tiles from"
+    )
+    tile_threads: int = Field(2, gt=0, description="tiles a process draws at the same time; further ones wait")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="origins whose pages may call the service: https://maps.example.org; * for every one"
+    )
     max_upload_bytes: int = Field(2 * 1024**3, gt=0, description="bytes an uploaded file may have")
+    upload_days: int = Field(7, gt=0, description="days after which an upload is deleted")
+    unfinished_upload_hours: int = Field(
+        24, gt=0, description="hours after which an upload that was announced and is not complete is deleted"
+    )
     max_body_bytes: int = Field(8 * 1024**2, gt=0, description="limit of every body that is not an upload")
     max_pixels: int = Field(500_000_000, gt=0, description="pixels an uploaded image may have")
     max_features: int = Field(2_000_000, gt=0, description="features an uploaded vector file may have")
     max_vertices: int = Field(10_000, gt=0, description="vertices an area of interest may have")
+
+    # Who may use the service, and how much. 0 is no limit; a tenant's own limits stand above these.
+    auth: Literal["keys", "open"] = Field(
+        "keys", description="keys: every caller needs one; open: none is asked, and this machine alone is answered"
+    )
+    key_cache_seconds: float = Field(
+        5.0, ge=0, description="seconds a key and its tenant's limits are remembered; a revoked key ends within them"
+    )
+    failures_per_minute: int = Field(
+        60, ge=0, description="requests without a good key a client's address may send a minute, per process"
+    )
+    metrics_key: SecretStr | None = Field(
+        None, description="bearer token for /metrics; if empty, this machine alone may read them"
+    )
+    requests_per_minute: int = Field(600, ge=0, description="requests a tenant may send a minute")
+    running_jobs: int = Field(50, ge=0, description="jobs without an end a tenant may have")
+    km2_per_month: float = Field(0, ge=0, description="square kilometres a tenant may map in a month")
+    upload_bytes: int = Field(0, ge=0, description="bytes of all uploads a tenant may keep")
 
     # How long things are kept.
     job_days: int = Field(30, gt=0, description="days after its end on which a job's outputs are deleted")
     record_days: int = Field(
         365, gt=0, description="days after its end on which the last trace of a job is deleted; job_days or more"
     )
+
+    # Callbacks.
+    callback_secret: SecretStr | None = Field(
+        None, min_length=32, description="the secrets that callbacks are signed with derive from it; none: no callbacks"
+    )
+    callback_secret_previous: SecretStr | None = Field(
+        None, min_length=32, description="the one before: while it is set, callbacks carry its signature as well"
+    )
+    callback_allow_http: bool = Field(default=False, description="whether callbacks may go to plain http")
+    callback_hosts: Listed[str] = Field(
+        (), description="host names and networks (10.1.0.0/16) that are not public, yet callbacks may reach; by commas"
+    )
+    callback_ca: Path | None = Field(None, description="further certificate authorities that receivers may have (PEM)")
+    callback_timeout: float = Field(15.0, gt=0, description="seconds a receiver has for its answer, redirects included")
+    callback_retry_seconds: Listed[PositiveFloat] = Field(
+        (5, 300, 1800, 7200, 18_000, 36_000, 50_400), description="seconds between attempts to reach a receiver"
+    )
+    callback_progress_seconds: int = Field(30, gt=0, description="least seconds between two callbacks of progress")
 
     # Imagery.
     stac_url: str = Field(
@@ -90,11 +148,17 @@ class Settings(BaseSettings):
         if self.record_days < self.job_days:
             msg = "CITYZONES_RECORD_DAYS must not be less than CITYZONES_JOB_DAYS, or data would outlive their records"
             raise ValueError(msg)
+        if self.callback_secret_previous and not self.callback_secret:
+            msg = "CITYZONES_CALLBACK_SECRET_PREVIOUS is set without CITYZONES_CALLBACK_SECRET, which follows it"
+            raise ValueError(msg)
         if self.block_pixels % TILE_PIXELS:
             msg = f"CITYZONES_BLOCK_PIXELS must be a multiple of {TILE_PIXELS}"
             raise ValueError(msg)
         if urlsplit(self.storage_url).scheme not in {"file", "s3"}:
             msg = "CITYZONES_STORAGE_URL must start with file:// or s3://"
+            raise ValueError(msg)
+        if self.auth == "open" and not is_loopback(hostname(self.public_url)):
+            msg = "CITYZONES_AUTH=open answers this machine alone, but CITYZONES_PUBLIC_URL is another: use keys"
             raise ValueError(msg)
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             msg = "set both CITYZONES_S3_ACCESS_KEY_ID and CITYZONES_S3_SECRET_ACCESS_KEY, or neither"

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
+from jobs.callbacks.outbox import Outbox, ending_event
 from jobs.errors import QueueUnavailable, UnknownJob
 from jobs.ids import new_id
 from jobs.live import LiveJobs
@@ -16,6 +17,7 @@ from jobs.plan import Plan
 from jobs.record import (
     FINAL_STATES,
     PUBLIC,
+    CallbackState,
     CancelRecord,
     Ending,
     FailureRecord,
@@ -44,6 +46,7 @@ class JobStore:
         self.storage = storage
         self.live = live
         self.shelves = Shelves(storage)
+        self.outbox = Outbox(storage)
 
     def create(self, process: str, execute: Execute, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
         """Write request.json for a new job of a tenant: from here on the job exists. `job` is its id, where it has one.
@@ -53,6 +56,8 @@ class JobStore:
         body = execute.model_dump(mode="json", exclude_unset=True)
         record = RequestRecord(job=job or new_id("job"), process=process, tenant=tenant, created=now(), execute=body)
         self.shelves.open(tenant, record.job)
+        if execute.subscriber:
+            self.outbox.open(record.job)
         self.storage.create(_key(record.job, "request.json"), _json(record))
         return record
 
@@ -136,7 +141,8 @@ class JobStore:
         progress = {"started": live.started, "updated": live.updated, "warnings": live.warnings,
                     "blocks_done": live.blocks_done, "blocks_total": live.blocks_total}  # fmt: skip
         shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
-        return JobRecord.model_validate(common | progress | {"progress": live.progress} | shown)
+        record = JobRecord.model_validate(common | progress | {"progress": live.progress} | shown)
+        return record.model_copy(update={"callbacks": self._callbacks(request, record.state)})
 
     def existing(self, jobs: Iterable[str]) -> Iterator[JobRecord]:
         """Yield jobs as the interface shows them, passing over those that are not there, or no longer."""
@@ -169,6 +175,12 @@ class JobStore:
             or self._read(job, "result.json", ResultRecord)
             or self._read(job, "failure.json", FailureRecord)
         )
+
+    def _callbacks(self, request: RequestRecord, state: State) -> dict[str, CallbackState] | None:
+        """Return how the callback that tells a job's end stands, None where there is none to be sent."""
+        event = ending_event(request, state)
+        found = self.outbox.state(request.job, event) if event else None
+        return {event: found} if event and found else None
 
     def _live(self, job: str) -> LiveRecord:
         try:

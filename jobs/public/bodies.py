@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.record import State, Warned
+from jobs.record import CallbackState, State, Warned
 from jobs.uploads import UploadRecord
 
 JSON = "application/json"
@@ -113,6 +113,7 @@ class StatusInfo(Body):
     deletes: datetime | None = Field(None, description="when the outputs are deleted")
     warnings: list[Warned]
     problem: ProblemBody | None = None
+    callbacks: dict[str, CallbackState] | None = Field(None, description="how the callback that tells the end stands")
     links: list[Link]
 
 

@@ -12,6 +12,7 @@ from models.errors import CityzonesError, Fault
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5
 _OGC: Final = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+_UNAUTHORIZED: Final = 401
 _SERVER_ERROR: Final = 500
 _UNAVAILABLE: Final = 503
 
@@ -47,6 +48,19 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "unsupported-media-type": Problem(415, "The body has the wrong type", "Use the Content-Type the resource names."),
     "range-not-satisfiable": Problem(416, "The range lies outside the file", "Ask for bytes within its size."),
     "too-many-requests": Problem(429, "Too many requests", _TRY_LATER),
+    "too-many-jobs": Problem(429, "Too many jobs are running", "Wait for one to end, or dismiss one; then try again."),
+    "area-quota-exceeded": Problem(
+        429, "The month's square kilometres are used up", "Wait until the month turns, or ask the operator for more."
+    ),
+    "open-mode-refused": Problem(
+        403, "This service answers its own machine only", "Ask the operator to serve with keys: CITYZONES_AUTH=keys."
+    ),
+    "key-in-url": Problem(
+        400, "A key does not belong into an address", "Send it as Authorization: Bearer or X-API-Key, and replace it."
+    ),
+    "unknown-key": Problem(404, "There is no such key", "List the keys at /keys."),
+    "too-many-keys": Problem(409, "There are too many keys", "Revoke keys that are not used."),
+    "keys-not-used": Problem(409, "This service asks for no keys", "Serve with CITYZONES_AUTH=keys to use keys."),
     "internal": Problem(500, "The service failed", _REPORT),
     "unavailable": Problem(503, "The service is not available", _TRY_LATER),
     "not-ready": Problem(503, "A part of the service does not answer", "Look at the part named in parts."),
@@ -60,8 +74,21 @@ PROBLEMS: Final[dict[str, Problem]] = {
         422, "The area is outside the limits", "Draw it within the limits of /processes/{id}, or split it."
     ),
     "unknown-model": Problem(422, "There is no such model", "Choose a model of /processes/{id}."),
+    "invalid-idempotency-key": Problem(
+        400, "The Idempotency-Key cannot be used", "Send 1 to 255 visible ASCII characters, or leave the header out."
+    ),
+    "idempotency-key-reused": Problem(
+        422, "The Idempotency-Key belongs to another request", "Send a new request under a new key."
+    ),
+    "request-in-flight": Problem(409, "The same request is being answered", _TRY_LATER),
     "unknown-process": Problem(
         404, "There is no such process", "Choose a process of /processes.", f"{_OGC}no-such-process"
+    ),
+    "callback-refused": Problem(
+        422, "A callback may not go there", "Give public https addresses in subscriber, or poll the job instead."
+    ),
+    "callbacks-not-configured": Problem(
+        422, "Callbacks are not set up", "Leave subscriber out and poll the job, or ask the operator to set them up."
     ),
     "unknown-upload": Problem(404, "There is no such upload", "POST the file to /uploads first."),
     # What an uploaded file is.
@@ -76,6 +103,18 @@ PROBLEMS: Final[dict[str, Problem]] = {
         422, "No parcel touches the area", "Check the parcels' CRS and the area of interest."
     ),
     "upload-too-large": Problem(413, "The file is too large", "Cut or compress the file to fit the limit."),
+    "upload-not-complete": Problem(
+        409, "The upload is not complete", "Send the bytes that are missing, then POST to /uploads/{upload}/complete."
+    ),
+    "upload-quota-exceeded": Problem(
+        413, "Too much is kept", "Delete uploads that are no longer needed, or wait until some expire."
+    ),
+    "checksum-mismatch": Problem(422, "The bytes are not those announced", "Send the file, or the piece, again."),
+    "size-mismatch": Problem(422, "The size is not the one announced", "Announce the file again with its size."),
+    "offset-conflict": Problem(409, "The piece begins elsewhere", "Ask for Upload-Offset with HEAD and go on from it."),
+    "too-many-parts": Problem(413, "The upload came in too many pieces", "Start again with pieces of some MiB."),
+    "tus-version": Problem(412, "The tus version is not known", "Send Tus-Resumable: 1.0.0."),
+    "scratch-full": Problem(507, "There is no room for the file", "Send it again later; tell the operator."),
     # What becomes of a job.
     "unknown-job": Problem(404, "There is no such job", "List the jobs at /jobs.", f"{_OGC}no-such-job"),
     "result-not-ready": Problem(
@@ -93,7 +132,8 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "inference-unavailable": Problem(503, "The model server does not answer", _TRY_LATER),
     "queue-unavailable": Problem(503, "The queue does not answer", _TRY_LATER),
     "storage-unavailable": Problem(503, "The storage does not answer", _TRY_LATER),
-    "link-refused": Problem(403, "The link is not good", "Ask the job's results for a fresh link."),
+    "map-unreadable": Problem(500, "The map cannot be read", _REPORT),
+    "link-refused": Problem(403, "The link is not good", "Ask the job for a fresh link."),
     # What an operator sees.
     "bad-card": Problem(500, "A model card is broken", _REPORT),
     "weights-unavailable": Problem(
@@ -183,9 +223,9 @@ def body(
     return members | ({"reference": reference} if reference else {})
 
 
-def headers_of(status: int) -> dict[str, str]:
-    """Return the headers a problem of this status travels with."""
-    return {"Retry-After": str(RETRY_SECONDS)} if status == _UNAVAILABLE else {}
+def headers_of(code: str, status: int) -> dict[str, str]:
+    """Return the headers a problem travels with: when to come again, where that can help."""
+    return {"Retry-After": str(RETRY_SECONDS)} if status == _UNAVAILABLE or code == "request-in-flight" else {}
 
 
 def is_server_fault(status: int) -> bool:

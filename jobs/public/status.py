@@ -50,6 +50,7 @@ def status_info(record: JobRecord, public_url: str) -> StatusInfo:
         deletes=record.deletes,
         warnings=list(record.warnings),
         problem=failure_problem(record.failure, public_url) if record.failure else None,
+        callbacks=record.callbacks,
         links=_links(record, public_url),
     )
 
