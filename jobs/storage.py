@@ -23,6 +23,7 @@ from jobs.links import LinkSigner
 from jobs.settings import Settings
 
 _ATTEMPTS = 4
+_AWAY = "the object storage did not answer; try again shortly"
 T = TypeVar("T")
 
 
@@ -92,8 +93,12 @@ class Storage:
 
     def stream(self, key: str, *, chunk: int = 4 * 1024**2) -> Iterator[bytes]:
         """Yield an object in chunks; raises NotFoundError where there is none."""
-        for part in obstore.get(self.backend, key).stream(min_chunk_size=chunk):
-            yield bytes(part)
+        found = _retry(lambda: obstore.get(self.backend, key))
+        try:
+            for part in found.stream(min_chunk_size=chunk):
+                yield bytes(part)
+        except BaseError as error:
+            raise StorageUnavailable(_AWAY) from error
 
     def download(self, key: str, target: Path) -> Path:
         """Copy an object to a local file, through a temporary name; raises NotFoundError where there is none."""
@@ -106,8 +111,15 @@ class Storage:
 
     def keys(self, prefix: str) -> list[str]:
         """Return every key below a prefix, sorted."""
-        found: Iterable[Any] = _retry(lambda: [m for page in obstore.list(self.backend, prefix) for m in page])
-        return sorted(str(meta["path"]) for meta in found)
+        return sorted(str(meta["path"]) for meta in self._listing(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return every key below a prefix, with its size in bytes."""
+        return {str(meta["path"]): int(meta["size"]) for meta in self._listing(prefix)}
+
+    def older(self, prefix: str, moment: datetime) -> list[str]:
+        """Return every key below a prefix that was written before a moment."""
+        return [str(meta["path"]) for meta in self._listing(prefix) if meta["last_modified"] < moment]
 
     def page(self, prefix: str, *, after: str | None, limit: int) -> list[str]:
         """Return the first `limit` keys below a prefix that sort after a key, sorted."""
@@ -117,6 +129,9 @@ class Storage:
         listing = obstore.list(self.backend, prefix, offset=after, chunk_size=limit)
         first = _retry(lambda: next(iter(listing), []))
         return [str(meta["path"]) for meta in first[:limit]]
+
+    def _listing(self, prefix: str) -> list[Any]:
+        return _retry(lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names directly below a prefix, sorted."""
@@ -142,6 +157,15 @@ class Storage:
         public = _s3(self._settings, self._settings.s3_public_endpoint)
         return Link(obstore.sign(public, "GET", key, timedelta(seconds=seconds)), expires)
 
+    def put_link(self, key: str) -> Link | None:
+        """Sign a link that lets a client PUT one object into the bucket; None for a local store, which has none."""
+        if self._settings.stores_locally:
+            return None
+        seconds = self._settings.link_seconds
+        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+        public = _s3(self._settings, self._settings.s3_public_endpoint)
+        return Link(obstore.sign(public, "PUT", key, timedelta(seconds=seconds)), expires)
+
 
 def _retry(call: Callable[[], T]) -> T:
     for attempt in range(_ATTEMPTS):
@@ -151,8 +175,7 @@ def _retry(call: Callable[[], T]) -> T:
             raise
         except (BaseError, OSError) as error:
             if attempt == _ATTEMPTS - 1:
-                msg = "the object storage did not answer; try again shortly"
-                raise StorageUnavailable(msg) from error
+                raise StorageUnavailable(_AWAY) from error
             time.sleep(0.2 * 2**attempt)
     raise AssertionError
 

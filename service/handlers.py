@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.errors import TryLater
 from jobs.public import problems
 from models.errors import CityzonesError, Fault
 
@@ -58,12 +59,16 @@ def respond(
     members = problems.body(
         code, detail, public_url=public_url, instance=instance, status=status, faults=faults, reference=reference
     )
-    return ProblemResponse(members, status, headers=problems.headers_of(status) | dict(headers or {}))
+    return ProblemResponse(members, status, headers=problems.headers_of(code, status) | dict(headers or {}))
 
 
 def respond_to(error: CityzonesError, *, public_url: str, instance: str) -> ProblemResponse:
     """Return the problem one of our own errors stands for."""
-    return respond(error.code, error.detail, public_url=public_url, instance=instance, faults=error.faults, error=error)
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TryLater) else {}
+    return respond(
+        error.code, error.detail, public_url=public_url, instance=instance, faults=error.faults, error=error,
+        headers=headers,
+    )  # fmt: skip
 
 
 def install(app: FastAPI, public_url: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from jobs.public.bodies import JSON, StatusInfo
 from jobs.public.problems import RequestError
@@ -17,6 +18,8 @@ from service.execution import submit
 from service.state import Parts
 
 router = APIRouter(tags=["Jobs"])
+
+_KEY = "1-255 visible ASCII characters of your choice; within a day, the same key and body are the same job"
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -42,19 +45,33 @@ _BODY: dict[str, Any] = {
             "headers": {
                 "Location": {"description": "the job", "schema": {"type": "string", "format": "uri"}},
                 "Preference-Applied": {"schema": {"type": "string", "const": "respond-async"}},
+                "Idempotency-Replayed": {
+                    "description": "the job is of an earlier request",
+                    "schema": {"const": "true"},
+                },
             }
         }
     },
 )
-async def execute(process: str, request: Request, response: Response, caller: Submitter, parts: Parts) -> StatusInfo:
+async def execute(
+    *,
+    process: str,
+    request: Request,
+    response: Response,
+    caller: Submitter,
+    parts: Parts,
+    idempotency_key: Annotated[str | None, Header(description=_KEY)] = None,
+) -> StatusInfo:
     """Check the request, keep it, put it in the queue, and answer where to follow it. Every job is asynchronous."""
     require_json(request)
     body = await request.body()
-    record = await anyio.to_thread.run_sync(submit, process, body, caller, parts)
-    url = parts.settings.public_url
+    submitted = await anyio.to_thread.run_sync(partial(submit, process, body, caller, parts, key=idempotency_key))
+    url, record = parts.settings.public_url, submitted.record
     response.headers["Location"] = f"{url}/jobs/{record.job}"
     response.headers["Preference-Applied"] = "respond-async"
     response.headers["Retry-After"] = str(POLL_SECONDS)
+    if submitted.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
     return status_info(record, url)
 
 

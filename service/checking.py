@@ -1,0 +1,126 @@
+"""Every check of an execute request that needs no worker: what it asks for, whose it is, and whether it can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.area import Area, check_limits, parse_area
+from jobs.errors import InvalidRequest, UnknownUpload
+from jobs.plan import Plan
+from jobs.request import Execute, parse_execute
+from jobs.sources import POINTER, check_source, finished_plan
+from jobs.uploads import UploadRecord
+from models.cards import Card, card_of
+from models.errors import Fault, UnknownModel
+from service.access import Caller, own_upload
+from service.processes import default_model, models_of
+from service.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request that can be done: the model is frozen into it, its area parsed, its uploads are the caller's.
+
+    `area` is its area of interest and `source` the plan of the finished job it names, where it has them.
+    """
+
+    process: str
+    execute: Execute
+    card: Card
+    area: Area | None
+    source: Plan | None
+    uploads: tuple[UploadRecord, ...]
+
+
+def check_request(process: str, body: Any, caller: Caller, state: State) -> Checked:
+    """Check a decoded body; raises CityzonesError for everything a client can put right."""
+    models_of(process)
+    execute = parse_execute(body)
+    source = _source(execute, process, caller, state)
+    execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
+    card = _card(execute, process)
+    area = _area(execute, card, state)
+    _check_catalogue(execute, state)
+    uploads = _uploads(execute, caller, state)
+    if source is None:
+        state.triton.check_served(card)
+    return Checked(process, execute, card, area, source, uploads)
+
+
+def _source(execute: Execute, process: str, caller: Caller, state: State) -> Plan | None:
+    """Return the plan of the finished job that a request names as its imagery; None where it names none.
+
+    Raises InvalidRequest where it cannot be taken.
+    """
+    job = execute.inputs.imagery.job
+    if job is None:
+        return None
+    plan = finished_plan(state.jobs, job, tenant=caller.tenant)
+    theirs = state.jobs.request(job).process
+    if theirs != process:
+        detail = f"{job} is of {theirs}, not {process}"
+        raise InvalidRequest(f"{POINTER}: {detail}", faults=[Fault(POINTER, detail)])
+    check_source(execute.inputs, plan)
+    return plan
+
+
+def _with_model(execute: Execute, model: str) -> Execute:
+    """Freeze the choice of the model into the request, so that a later default does not change the job."""
+    if "model" in execute.inputs.model_fields_set:
+        return execute
+    inputs = execute.inputs.model_copy(update={"model": model})
+    return execute.model_copy(update={"inputs": inputs})
+
+
+def _card(execute: Execute, process: str) -> Card:
+    pointer = "/inputs/model"
+    try:
+        card = card_of(execute.inputs.model)
+    except UnknownModel as error:
+        raise UnknownModel(error.detail, faults=[Fault(pointer, error.detail)]) from error
+    if card.product != process:
+        detail = f"{card.id} maps {card.product}, not {process}"
+        raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
+    return card
+
+
+def _area(execute: Execute, card: Card, state: State) -> Area | None:
+    """Return the area of interest, within the model's limits; None where the request has none."""
+    if execute.inputs.aoi is None:
+        return None
+    pointer = "/inputs/aoi"
+    area = parse_area(execute.inputs.aoi, pointer=pointer, max_vertices=state.settings.max_vertices)
+    check_limits(area, min_km2=card.limits.min_km2, max_km2=card.limits.max_km2, pointer=pointer)
+    return area
+
+
+def _check_catalogue(execute: Execute, state: State) -> None:
+    stac = execute.inputs.imagery.stac
+    allowed = state.settings.catalogues
+    if stac and stac.catalogue and stac.catalogue.rstrip("/") not in {root.rstrip("/") for root in allowed}:
+        detail = f"this catalogue is not allowed here; allowed: {', '.join(allowed)}"
+        pointer = "/inputs/imagery/stac/catalogue"
+        raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
+
+
+def _uploads(execute: Execute, caller: Caller, state: State) -> tuple[UploadRecord, ...]:
+    """Return the records of all uploads a request names; raises InvalidRequest, pointing at the unusable."""
+    found, faults = [], []
+    for pointer, upload in execute.inputs.uploads.items():
+        wanted = "image" if pointer.startswith("/inputs/imagery/") else "vector"
+        try:
+            record = state.uploads.read(own_upload(upload, caller, state))
+        except UnknownUpload as error:
+            faults.append(Fault(pointer, error.detail))
+            continue
+        found.append(record)
+        if record.kind != wanted:
+            faults.append(Fault(pointer, f"{upload} is {_a(record.kind)} file; {_a(wanted)} file is needed here"))
+    if faults:
+        raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+    return tuple(found)
+
+
+def _a(kind: str) -> str:
+    return "an image" if kind == "image" else "a vector"
