@@ -51,11 +51,12 @@ _OPERATION: Final[dict[str, Any]] = {
 @router.head("/files/{key:path}", include_in_schema=False, **_OPERATION)
 @router.get("/files/{key:path}", **_OPERATION)
 def file(key: str, request: Request, parts: Parts, link: Annotated[Signed, Query()]) -> Response:
-    """Serve an output whole or in ranges, under the file name that was signed."""
+    """Serve an output whole or in ranges, under the file name that was signed.
+
+    HEAD goes with the same link, unlike on S3: readers of cloud-optimised files ask for the size first.
+    """
     path = _path(key, parts)
-    if not re.fullmatch(r"[0-9]{1,12}", link.expires):
-        raise LinkExpired("this is not a signed link; ask the job's results for one")
-    parts.signer.check(key, expires=int(link.expires), key_id=link.key, filename=link.name, signature=link.signature)
+    parts.signer.check(key, expires=link.expires, key_id=link.key, filename=link.name, signature=link.signature)
     if not path.is_file():
         raise RequestError("not-found", "the file is gone; the job was dismissed or its data have expired")
     answer = FileResponse(
@@ -64,6 +65,13 @@ def file(key: str, request: Request, parts: Parts, link: Annotated[Signed, Query
     if request.headers.get("if-none-match") == answer.headers["etag"]:
         return Response(status_code=304, headers=_SAFE | {"etag": answer.headers["etag"]})
     return answer
+
+
+@router.api_route("/files/{key:path}", methods=["POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+def unchangeable(key: str, parts: Parts) -> None:
+    """Refuse to change an output, as S3 does: a link allows one method, whoever holds it."""
+    _path(key, parts)
+    raise LinkExpired("a link to an output is for reading it")
 
 
 def _path(key: str, parts: State) -> Path:
