@@ -1,39 +1,65 @@
-"""Who asks, and what they may: the caller of a request, and the jobs and uploads that are theirs."""
+"""What routes depend on: the caller with the scope they need, and that jobs and uploads are the caller's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal, get_args
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final
 
+import anyio
 from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from jobs.errors import UnknownJob, UnknownUpload
+from jobs.keys import Scope
 from jobs.public.status import known_id, known_upload
-from jobs.record import PUBLIC
+from service.doorkeeper import Caller, Doorkeeper
 from service.state import Parts
 
-Scope = Literal["read", "submit", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+__all__ = [
+    "SCHEME",
+    "Admin",
+    "Caller",
+    "OwnJob",
+    "OwnUpload",
+    "Reader",
+    "Submitter",
+    "allowed",
+    "own_job",
+    "own_upload",
+]
+
+SCHEME: Final = "bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who sent a request: the tenant everything is kept under, what they may, and by which key (None in open mode)."""
+class _Admitted(SecurityBase):
+    """The dependency that asks the doorkeeper, once a request; being a security scheme, it publishes itself."""
 
-    tenant: str
-    scopes: frozenset[Scope]
-    key: str | None = None
+    def __init__(self) -> None:
+        self.model = HTTPBearer(description="a key, as `cityzones keys create` prints it")
+        self.scheme_name = SCHEME
+
+    async def __call__(self, request: Request) -> Caller:
+        doorkeeper: Doorkeeper = request.app.state.doorkeeper()
+        return await doorkeeper.admit(request.scope)
 
 
-OPEN: Final = Caller(PUBLIC, frozenset(SCOPES))
+_ADMITTED: Final = _Admitted()
 
 
-def allowed(scope: Scope) -> Callable[[Request], Caller]:
+async def caller_of(request: Request, scope: Scope) -> Caller:
+    """Return who sent a request and has this scope, for routes that also let in the bearers of signed links."""
+    caller = await _ADMITTED(request)
+    caller.check(scope)
+    return caller
+
+
+def allowed(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
     """Return a dependency that yields the caller of a request who has this scope."""
 
-    def caller(request: Request) -> Caller:
-        return OPEN
+    async def caller(known: Annotated[Caller, Depends(_ADMITTED)]) -> Caller:
+        known.check(scope)
+        return known
 
     return caller
 
@@ -43,19 +69,26 @@ Submitter = Annotated[Caller, Depends(allowed("submit"))]
 Admin = Annotated[Caller, Depends(allowed("admin"))]
 
 
-def own_job(job: str, caller: Reader, parts: Parts) -> str:
+def own_job(job: str, caller: Caller, parts: Parts) -> str:
     """Return the id of a job of the caller's; raises UnknownJob for any other, as if it did not exist."""
-    if parts.jobs.request(known_id(job)).tenant != caller.tenant:
+    owner = parts.owners.get(job) or parts.owners.put(job, parts.jobs.request(known_id(job)).tenant)
+    if owner != caller.tenant:
         raise UnknownJob(f"there is no job {job}")
     return job
 
 
+async def _own_job(job: str, caller: Reader, parts: Parts) -> str:
+    if parts.owners.get(job):
+        return own_job(job, caller, parts)
+    return await anyio.to_thread.run_sync(own_job, job, caller, parts)
+
+
 def own_upload(upload: str, caller: Reader, parts: Parts) -> str:
     """Return the id of an upload of the caller's; raises UnknownUpload for any other, as if it did not exist."""
-    if parts.uploads.read(known_upload(upload)).tenant != caller.tenant:
+    if parts.uploads.find(known_upload(upload)).tenant != caller.tenant:
         raise UnknownUpload(f"there is no upload {upload}; POST the file to /uploads first")
     return upload
 
 
-OwnJob = Annotated[str, Depends(own_job)]
+OwnJob = Annotated[str, Depends(_own_job)]
 OwnUpload = Annotated[str, Depends(own_upload)]

@@ -12,12 +12,15 @@ from starlette.middleware import Middleware
 
 from jobs.settings import Settings
 from service import contract, handlers
+from service.doorkeeper import Doorkeeper
+from service.gate import Gate
 from service.limits import BodyLimit
 from service.probes import Probes
 from service.processes import software_version
-from service.routes import execution, files, health, jobs, landing, processes, results, uploads
+from service.routes import execution, files, health, jobs, landing, processes, results, tiles, uploads
 from service.state import opener
 from service.telemetry import Measured, Metrics
+from service.tiles.room import MapRoom
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,14 +45,17 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(Measured, metrics=metrics),
             Middleware(handlers.ProblemsOnly, public_url=settings.public_url),
             Middleware(BodyLimit, settings=settings),
+            Middleware(Gate, settings=settings),
         ],
         responses=contract.ERRORS,
     )
     app.state.open = open_once
     app.state.metrics = metrics
+    app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
+    app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.probes = cache(lambda: Probes(open_once()))
     handlers.install(app, settings.public_url)
-    for module in (landing, processes, execution, jobs, results, uploads, files, health):
+    for module in (landing, processes, execution, jobs, results, tiles, uploads, files, health):
         app.include_router(module.router)
     build = app.openapi
 

@@ -18,6 +18,7 @@ from models.cards import card_of
 from models.errors import CityzonesError
 from service.app import create_app
 from service.classify import classify_tile
+from service.gate import Admission, Gate
 from service.handlers import ProblemsOnly, respond_to
 from service.limits import BodyLimit
 from service.state import State
@@ -104,8 +105,12 @@ class _Cityzones:
 
 
 Cityzones = bentoml.service(name="cityzones", **_CONFIG)(_Cityzones)
-# Outermost first. The REST interface carries the same three inside, for those who serve it without BentoML.
+# Outermost first. The REST interface carries the same inside, for those who serve it without BentoML.
 Cityzones.add_asgi_middleware(Face, rest=app)
 Cityzones.add_asgi_middleware(Measured, metrics=app.state.metrics, route=NATIVE)
 Cityzones.add_asgi_middleware(ProblemsOnly, public_url=settings.public_url)
 Cityzones.add_asgi_middleware(BodyLimit, settings=settings)
+Cityzones.add_asgi_middleware(Gate, settings=settings)
+Cityzones.add_asgi_middleware(
+    Admission, path=NATIVE, needs="submit", doorkeeper=app.state.doorkeeper, public_url=settings.public_url
+)

@@ -15,19 +15,25 @@ from redis import Redis
 
 from jobs.errors import QueueUnavailable
 from jobs.inference import TritonModels
+from jobs.keys import KeyRing, KeyStore
 from jobs.links import LinkSigner
 from jobs.live import LiveJobs, connect
 from jobs.queue import make_app
+from jobs.rates import RateLimits
 from jobs.record import LiveRecord
+from jobs.remembered import Remembered
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
+from jobs.tenants import TenantStore
 from jobs.uploads import UploadStore
 
 log = logging.getLogger("cityzones.service")
 
 
 _SPARED_SECONDS: Final = 3.0
+_OWNER_SECONDS: Final = 60.0
+_OWNERS: Final = 50_000
 
 
 class SparingLive(LiveJobs):
@@ -54,7 +60,10 @@ class SparingLive(LiveJobs):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The parts of the house the interface talks to. All are safe to share between threads."""
+    """The parts of the house the interface talks to. All are safe to share between threads.
+
+    `owners` remembers whose a job is, which never changes.
+    """
 
     settings: Settings
     storage: Storage
@@ -63,6 +72,11 @@ class State:
     queue: Celery
     signer: LinkSigner
     triton: TritonModels
+    keys: KeyStore
+    ring: KeyRing
+    tenants: TenantStore
+    rates: RateLimits
+    owners: Remembered[str, str]
 
 
 def open_state(settings: Settings) -> State:
@@ -71,7 +85,10 @@ def open_state(settings: Settings) -> State:
         log.warning(
             "CITYZONES_LINK_SECRET is not set: links end with this process, and other API processes refuse them"
         )
+    if settings.auth == "open":
+        log.warning("CITYZONES_AUTH=open: no key is asked, everybody on this machine may do everything")
     storage = Storage(settings)
+    keys = KeyStore(storage)
     return State(
         settings=settings,
         storage=storage,
@@ -82,6 +99,11 @@ def open_state(settings: Settings) -> State:
         triton=TritonModels(
             settings.triton_url, timeout=settings.triton_timeout, shared_memory=settings.triton_shared_memory
         ),
+        keys=keys,
+        ring=KeyRing(keys, seconds=settings.key_cache_seconds),
+        tenants=TenantStore(storage, settings),
+        rates=RateLimits(settings.live_url),
+        owners=Remembered(seconds=_OWNER_SECONDS, most=_OWNERS),
     )
 
 
@@ -97,4 +119,8 @@ def state_of(request: Request) -> State:
     return state
 
 
-Parts = Annotated[State, Depends(state_of)]
+async def _parts(request: Request) -> State:
+    return state_of(request)  # on the event loop: a plain function would cost every request a thread
+
+
+Parts = Annotated[State, Depends(_parts)]

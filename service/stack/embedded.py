@@ -126,6 +126,10 @@ class EmbeddedStack:
             "CITYZONES_SCRATCH": str(self.folder / "scratch"),
             "CITYZONES_PUBLIC_URL": self.url,
             "CITYZONES_LINK_SECRET": _secret(self.folder / "link-secret"),
+            # It listens on loopback for one person, whom no quota protects from anybody.
+            "CITYZONES_AUTH": "open",
+            "CITYZONES_REQUESTS_PER_MINUTE": "0",
+            "CITYZONES_RUNNING_JOBS": "0",
         }
         fixed = {"CITYZONES_BROKER_URL": broker, "CITYZONES_LIVE_URL": live, "CITYZONES_TRITON_URL": triton}
         return chosen | dict(os.environ) | fixed | CALM | self._overrides

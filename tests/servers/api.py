@@ -27,6 +27,9 @@ from service.stack.process import GuardedProcess, free_port
 ROOT = Path(__file__).resolve().parents[2]
 LCZ = "local-climate-zones"
 EXECUTE = EXECUTE_EXAMPLES["stac"]["value"]
+HERE = "http://127.0.0.1"
+# No keys are asked on loopback, and nothing is counted: tests of access tell otherwise.
+UNGUARDED: dict[str, object] = {"auth": "open", "requests_per_minute": 0, "running_jobs": 0}
 NOWHERE = "redis+socket:///nowhere/s?virtual_host=0"
 
 
@@ -39,7 +42,8 @@ def settings_in(folder: Path, **told: object) -> Settings:
         "broker_url": NOWHERE,
         "live_url": "unix:///nowhere/s?db=1",
         "triton_url": "127.0.0.1:9",
-        "public_url": "http://testserver",
+        "public_url": HERE,
+        **UNGUARDED,
     }
     return Settings.model_validate(chosen | told)
 
@@ -99,7 +103,7 @@ class Api:
     def ask(self, method: str, path: str, **told: Any) -> httpx.Response:
         async def run() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://testserver", timeout=60) as client:
+            async with httpx.AsyncClient(transport=transport, base_url=HERE, timeout=60) as client:
                 return await client.request(method, path, **told)
 
         return asyncio.run(run())
@@ -131,6 +135,7 @@ class Served:
             "CITYZONES_SCRATCH": str(folder / "scratch"),
             "CITYZONES_PUBLIC_URL": self.url,
             "CITYZONES_LINK_SECRET": "a secret of the tests",
+            **{f"CITYZONES_{name.upper()}": str(value) for name, value in UNGUARDED.items()},
             **environment,
         }
         self.process: GuardedProcess | None = None

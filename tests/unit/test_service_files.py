@@ -39,7 +39,7 @@ def job(store: JobStore) -> str:
 def _ask(settings: Settings, href: str, *, method: str = "GET", **headers: str) -> httpx.Response:
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(create_app(settings), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(method, href, headers=headers)
 
     return asyncio.run(run())

@@ -20,7 +20,7 @@ def test_a_job_is_kept_before_it_is_told_and_waits_in_the_queue(api: Api, valkey
     answer = api.execute()
     assert answer.status_code == 201
     body = answer.json()
-    assert answer.headers["location"] == f"http://testserver/jobs/{body['jobID']}"
+    assert answer.headers["location"] == f"http://127.0.0.1/jobs/{body['jobID']}"
     assert answer.headers["preference-applied"] == "respond-async"
     assert (body["status"], body["type"], body["processID"]) == ("accepted", "process", LCZ)
     kept = api.store.request(body["jobID"])
@@ -72,7 +72,7 @@ def test_jobs_are_listed_newest_first_page_by_page(api: Api) -> None:
         assert len(page["jobs"]) <= 2
         seen += [job["jobID"] for job in page["jobs"]]
         further = [link["href"] for link in page["links"] if link["rel"] == "next"]
-        path = further[0].removeprefix("http://testserver") if further else ""
+        path = further[0].removeprefix("http://127.0.0.1") if further else ""
     assert sorted(seen) == sorted(made)
     assert seen == sorted(seen, reverse=True)
     problem(api.get("/jobs?before=..%2f.."), 400, "invalid-parameter")
@@ -106,7 +106,7 @@ def test_pages_keep_the_filters(api: Api) -> None:
     api.store.fail(made[2], CityzonesError("no"))
     page = api.get("/jobs?status=accepted&limit=3").json()
     further = next(link["href"] for link in page["links"] if link["rel"] == "next")
-    rest = api.get(further.removeprefix("http://testserver")).json()
+    rest = api.get(further.removeprefix("http://127.0.0.1")).json()
     assert [j["jobID"] for j in page["jobs"] + rest["jobs"]] == [m for m in reversed(made) if m != made[2]]
 
 
@@ -132,7 +132,7 @@ def test_results_are_links_that_work(api: Api) -> None:
     link = found["map"]
     assert (link["type"], link["title"], link["file:size"]) == ("image/tiff", "map", 3)
     assert link["file:checksum"] == "1220a665a45920422f9d417e4867efdc4fb8a04a1f3fff1fa07e998e86f7f7a27ae3"
-    fetched = api.get(link["href"].removeprefix("http://testserver"))
+    fetched = api.get(link["href"].removeprefix("http://127.0.0.1"))
     assert (fetched.status_code, fetched.content) == (200, b"123")
 
 

@@ -27,7 +27,7 @@ def test_uploads_are_judged_kept_described_and_deleted(api: Api, tmp_path: Path)
     answer = api.upload(image)
     assert answer.status_code == 201, answer.text
     record = answer.json()
-    assert answer.headers["location"] == f"http://testserver/uploads/{record['upload']}"
+    assert answer.headers["location"] == f"http://127.0.0.1/uploads/{record['upload']}"
     assert (record["kind"], record["filename"], record["size"]) == ("image", "Städtchen.tif", image.stat().st_size)
     assert record["facts"]["count"] == 3
     assert api.store.storage.get(record["key"]) == image.read_bytes()

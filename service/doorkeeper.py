@@ -1,0 +1,120 @@
+"""Tells who sends a request, by the key in its headers, and counts it against the limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.types import Scope as Asked
+
+from jobs.errors import Forbidden, TooManyRequests, Unauthorized
+from jobs.keys import KEY_TEXT, SCOPES, KeyRecord, Scope, opens, widened
+from jobs.public.problems import RequestError
+from jobs.rates import LocalRates
+from jobs.record import PUBLIC
+from service.state import State
+
+# Where in the ASGI scope the headers lie that the gate adds to the answer, whatever it is.
+ADDED: Final = "cityzones.headers"
+_HOW: Final = "send a key as Authorization: Bearer or X-API-Key"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request: the tenant everything is kept under, what they may, and by which key (None in open mode)."""
+
+    tenant: str
+    scopes: frozenset[Scope]
+    key: str | None = None
+
+    def check(self, scope: Scope) -> None:
+        """Raise Forbidden unless the caller has the scope."""
+        if scope not in self.scopes:
+            msg = f"this key may {' and '.join(s for s in SCOPES if s in self.scopes)}; this takes one that may {scope}"
+            raise Forbidden(msg)
+
+
+OPEN: Final = Caller(PUBLIC, frozenset(SCOPES))
+
+
+class Doorkeeper:
+    """Knows callers by their keys. What was asked a moment ago is answered on the event loop, without a thread."""
+
+    def __init__(self, state: State) -> None:
+        self._open = state.settings.auth == "open"
+        self._failures_allowed = state.settings.failures_per_minute
+        self._failures = LocalRates()
+        self._ring, self._tenants, self._rates = state.ring, state.tenants, state.rates
+
+    async def admit(self, scope: Asked) -> Caller:
+        """Return who sends a request, and count it.
+
+        Raises Unauthorized, RequestError for two different keys, TooManyRequests, and StorageUnavailable.
+        """
+        caller = OPEN if self._open else await self._known(Headers(scope=scope), address_of(scope))
+        limits = self._tenants.recalled(caller.tenant)
+        if limits is None:
+            limits = await anyio.to_thread.run_sync(self._tenants.limits, caller.tenant)
+        if limits.requests_per_minute:
+            rate = await self._rates.take(caller.tenant, limits.requests_per_minute)
+            scope.setdefault(ADDED, {}).update(rate.headers)
+            if not rate.allowed:
+                msg = f"{limits.requests_per_minute} requests a minute are allowed; wait {rate.retry_after} s"
+                raise TooManyRequests(msg, retry_after=rate.retry_after)
+        return caller
+
+    async def _known(self, headers: Headers, address: str) -> Caller:
+        sent = key_in(headers)
+        if sent is None:
+            raise self._failed(address, f"this needs a key: {_HOW}")
+        parts = KEY_TEXT.fullmatch(sent)
+        if parts is None:
+            raise self._failed(address, "this is no key: keys start with cz_ and are given out by the operator")
+        identifier, secret = parts.groups()
+        record = await self._record(identifier, address)
+        if not opens(record, secret) or record is None:
+            raise self._failed(address, "this key is unknown, has expired or was revoked")
+        return Caller(record.tenant, widened(record.scopes), record.id)
+
+    async def _record(self, identifier: str, address: str) -> KeyRecord | None:
+        """Return a key's record. Who failed too often has no further strange ids looked up."""
+        if self._ring.recalls(identifier):
+            return self._ring.look_up(identifier)
+        if self._failures_allowed and not self._ring.met(identifier):
+            spent = self._failures.spent(address, self._failures_allowed)
+            if spent:
+                raise _too_often(spent.retry_after)
+        return await anyio.to_thread.run_sync(self._ring.look_up, identifier)
+
+    def _failed(self, address: str, detail: str) -> Unauthorized | TooManyRequests:
+        if self._failures_allowed:
+            rate = self._failures.take(address, self._failures_allowed)
+            if not rate.allowed:
+                return _too_often(rate.retry_after)
+        return Unauthorized(detail)
+
+
+def key_in(headers: Headers) -> str | None:
+    """Return the key a request carries, or None; raises RequestError where its headers carry two."""
+    sent = {value.strip() for value in headers.getlist("x-api-key")}
+    for value in headers.getlist("authorization"):
+        scheme, _, rest = value.partition(" ")
+        if scheme.lower() == "bearer":
+            sent.add(rest.strip())
+    if len(sent) > 1:
+        raise RequestError("malformed-request", f"the headers carry different keys: {_HOW}, once")
+    return sent.pop() if sent else None
+
+
+def address_of(scope: Asked) -> str:
+    """Return the client's address, or an empty text where the server does not say."""
+    client: Any = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _too_often(wait: int) -> TooManyRequests:
+    return TooManyRequests(
+        f"too many requests without a good key came from this address; wait {wait} s", retry_after=wait
+    )
