@@ -119,6 +119,12 @@ class ChecksumMismatch(CityzonesError):
     code = "checksum-mismatch"
 
 
+class PieceMismatch(CityzonesError):
+    """A piece of an upload does not have the checksum that came with it."""
+
+    code = "piece-mismatch"
+
+
 class SizeMismatch(CityzonesError):
     """More or fewer bytes came than were announced."""
 
@@ -177,6 +183,12 @@ class RequestInFlight(CityzonesError):
     """An equal request with the same Idempotency-Key is being answered."""
 
     code = "request-in-flight"
+
+
+class TooManyStreams(CityzonesError):
+    """No further stream of events is to be had here."""
+
+    code = "too-many-streams"
 
 
 class ResultsDeleted(CityzonesError):

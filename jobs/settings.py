@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PositiveFloat, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, FilePath, PositiveFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.loopback import hostname, is_loopback
@@ -117,10 +117,14 @@ class Settings(BaseSettings):
     callback_hosts: Listed[str] = Field(
         (), description="host names and networks (10.1.0.0/16) that are not public, yet callbacks may reach; by commas"
     )
-    callback_ca: Path | None = Field(None, description="further certificate authorities that receivers may have (PEM)")
+    callback_ca: FilePath | None = Field(
+        None, description="further certificate authorities that receivers may have (PEM)"
+    )
     callback_timeout: float = Field(15.0, gt=0, description="seconds a receiver has for its answer, redirects included")
     callback_retry_seconds: Listed[PositiveFloat] = Field(
-        (5, 300, 1800, 7200, 18_000, 36_000, 50_400), description="seconds between attempts to reach a receiver"
+        (5, 300, 1800, 7200, 18_000, 36_000, 50_400),
+        max_length=50,
+        description="seconds between attempts to reach a receiver",
     )
     callback_progress_seconds: int = Field(30, gt=0, description="least seconds between two callbacks of progress")
 

@@ -14,13 +14,15 @@ from jobs.settings import Settings
 from service import contract, handlers
 from service.doorkeeper import Doorkeeper
 from service.gate import Gate
+from service.events import Streams
 from service.limits import BodyLimit
 from service.probes import Probes
 from service.processes import software_version
-from service.routes import execution, files, health, jobs, landing, processes, results, tiles, uploads
+from service.routes import execution, files, health, jobs, landing, logs, processes, results, resumable, tiles, uploads
 from service.state import opener
 from service.telemetry import Measured, Metrics
 from service.tiles.room import MapRoom
+from service.tus import Tus
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,16 +48,18 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(handlers.ProblemsOnly, public_url=settings.public_url),
             Middleware(BodyLimit, settings=settings),
             Middleware(Gate, settings=settings),
+            Middleware(Tus, public_url=settings.public_url),
         ],
         responses=contract.ERRORS,
     )
     app.state.open = open_once
     app.state.metrics = metrics
+    app.state.streams = Streams()
     app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
     app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.probes = cache(lambda: Probes(open_once()))
     handlers.install(app, settings.public_url)
-    for module in (landing, processes, execution, jobs, results, tiles, uploads, files, health):
+    for module in (landing, processes, execution, jobs, logs, results, tiles, resumable, uploads, files, health):
         app.include_router(module.router)
     build = app.openapi
 

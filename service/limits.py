@@ -13,6 +13,7 @@ from models.errors import CityzonesError
 from service.handlers import respond
 
 FORM_OVERHEAD: Final = 65536  # boundaries and part headers around an uploaded file
+TUS_PATH: Final = "/uploads/resumable"  # where pieces of files come
 CLASSIFY_BYTES: Final = 32 * 1024**2  # 512 x 512 pixels of 16 float64 bands
 
 
@@ -76,7 +77,7 @@ class BodyLimit:
 
 def limit_of(path: str, settings: Settings) -> int:
     """Return how many bytes a body to this path may have."""
-    if path.rstrip("/") == "/uploads":
+    if path.rstrip("/") == "/uploads" or path.startswith(TUS_PATH):
         return settings.max_upload_bytes + FORM_OVERHEAD
     if path == "/classify":
         return CLASSIFY_BYTES

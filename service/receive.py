@@ -1,11 +1,13 @@
-"""Receives one uploaded file: multipart form data streamed to a scratch file, counted while it comes."""
+"""Receives one uploaded file: multipart form data streamed to a scratch file, counted and hashed while it comes."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from python_multipart.exceptions import FormParserError
@@ -13,6 +15,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from jobs.errors import UploadTooLarge
 from jobs.public.problems import RequestError
+from jobs.scratch import no_room_told
+from service import digests
 
 FIELD: Final = "file"
 _FLUSH: Final = 1024**2
@@ -21,10 +25,14 @@ _NAME_LENGTH: Final = 120
 
 
 class FilePart:
-    """Collects the part named `file` out of a multipart body; every other part is refused."""
+    """Collects the part named `file` out of a multipart body; every other part is refused.
+
+    `told` are the digests the part's own headers give of the file.
+    """
 
     def __init__(self, boundary: bytes) -> None:
         self.filename: str | None = None
+        self.told: list[bytes] = []
         self.pending = bytearray()
         self._ended = False
         self._headers: dict[bytes, bytes] = {}
@@ -75,6 +83,8 @@ class FilePart:
 
     def _on_headers(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        told = [self._headers.get(name) for name in (b"content-digest", b"repr-digest")]
+        self.told = [d for t in told if t and (d := digests.sha256_of(t.decode("latin-1")))]
         self._headers = {}
         field = options.get(b"name", b"").decode("utf-8", "replace")
         if field != FIELD or b"filename" not in options:
@@ -90,20 +100,35 @@ class FilePart:
         self.pending += data[start:end]
 
 
-async def receive_file(stream: AsyncIterator[bytes], content_type: str, target: Path, *, limit: int) -> str:
-    """Write the form's file to `target` and return its name.
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that came whole: the client's name for it, made safe, and its SHA-256 in hexadecimal digits."""
 
-    Raises RequestError for another content type or form, UploadTooLarge beyond `limit` bytes.
+    filename: str
+    sha256: str
+
+
+async def receive_file(
+    stream: AsyncIterator[bytes], content_type: str, target: Path, *, limit: int, expected: bytes | None = None
+) -> Received:
+    """Write the form's file to `target`, and say what came.
+
+    Raises RequestError for another content type or form, UploadTooLarge beyond `limit` bytes, ChecksumMismatch where
+    its SHA-256 is not `expected` or what the part's headers say, ScratchFull where the disk is full.
     """
     part = FilePart(_boundary(content_type))
-    size = 0
-    async with await anyio.open_file(target, "wb") as file:
-        async for chunk in stream:
-            part.feed(chunk)
-            if len(part.pending) >= _FLUSH:
-                size = await _flush(part, file, size, limit)
-        await _flush(part, file, size, limit)
-    return part.finish()
+    with no_room_told():
+        async with await anyio.open_file(target, "wb") as file:
+            writing = _Writing(file, limit)
+            async for chunk in stream:
+                part.feed(chunk)
+                if len(part.pending) >= _FLUSH:
+                    await writing.flush(part.pending)
+            await writing.flush(part.pending)
+    name, digest = part.finish(), writing.digest.digest()
+    for told in (expected, *part.told):
+        digests.check(name, digest, told)
+    return Received(name, digest.hex())
 
 
 def safe_name(name: str) -> str:
@@ -113,14 +138,23 @@ def safe_name(name: str) -> str:
     return cleaned[-_NAME_LENGTH:] or "upload"
 
 
-async def _flush(part: FilePart, file: anyio.AsyncFile[bytes], size: int, limit: int) -> int:
-    size += len(part.pending)
-    if size > limit:
-        msg = f"the file is larger than the {limit} bytes an upload may have"
-        raise UploadTooLarge(msg)
-    await file.write(bytes(part.pending))
-    part.pending.clear()
-    return size
+@dataclass(slots=True)
+class _Writing:
+    """A file that is written: no more than `limit` bytes, hashed."""
+
+    file: anyio.AsyncFile[bytes]
+    limit: int
+    size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    async def flush(self, pending: bytearray) -> None:
+        """Write what gathered and clear it."""
+        self.size += len(pending)
+        if self.size > self.limit:
+            raise UploadTooLarge(f"the file is larger than the {self.limit} bytes an upload may have")
+        self.digest.update(pending)
+        await self.file.write(bytes(pending))
+        pending.clear()
 
 
 def _boundary(content_type: str) -> bytes:

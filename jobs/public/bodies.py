@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.logs import LogLine
 from jobs.record import CallbackState, State, Warned
 from jobs.uploads import UploadRecord
 
@@ -124,6 +125,19 @@ class JobList(Body):
     links: list[Link]
 
 
+class LogLineBody(LogLine):
+    """One line of a job's log, counted from 1."""
+
+    number: int
+
+
+class LogLines(Body):
+    """Lines of a job's log, oldest first."""
+
+    lines: list[LogLineBody]
+    links: list[Link]
+
+
 class ResultLink(BaseModel):
     """One output: a link signed for a while, and what to expect at its end (the names of the STAC file extension)."""
 
@@ -141,6 +155,39 @@ class ResultLink(BaseModel):
 
 
 class Upload(UploadRecord):
-    """An upload, and where it is."""
+    """An upload that has arrived and was found good, and where it is."""
 
+    status: Literal["complete"] = "complete"
+    links: list[Link]
+
+
+class SendTo(Body):
+    """The request that brings the bytes of an announced file: its body is the file, or the piece that is missing."""
+
+    method: Literal["PUT", "PATCH"]
+    href: str
+    headers: dict[str, str] = Field(description="to be sent with it")
+    expires: datetime = Field(description="when this ends; GET the upload for another")
+
+
+class AwaitedUpload(Body):
+    """An upload that was announced: where its bytes go, and how many are there."""
+
+    upload: str
+    tenant: str
+    status: Literal["awaiting"] = "awaiting"
+    filename: str
+    size: int
+    sha256: str | None = None
+    received: int | None = Field(None, description="bytes that are there, where they come piece by piece")
+    created: datetime
+    expires: datetime = Field(description="when the service stops waiting")
+    send_to: SendTo
+    links: list[Link]
+
+
+class UploadList(Body):
+    """Uploads, newest first."""
+
+    uploads: list[Upload | AwaitedUpload]
     links: list[Link]

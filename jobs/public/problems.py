@@ -109,7 +109,8 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "upload-quota-exceeded": Problem(
         413, "Too much is kept", "Delete uploads that are no longer needed, or wait until some expire."
     ),
-    "checksum-mismatch": Problem(422, "The bytes are not those announced", "Send the file, or the piece, again."),
+    "checksum-mismatch": Problem(422, "The bytes are not those announced", "Send the file again."),
+    "piece-mismatch": Problem(460, "The piece is not what its checksum says", "Send the piece again."),  # tus's status
     "size-mismatch": Problem(422, "The size is not the one announced", "Announce the file again with its size."),
     "offset-conflict": Problem(409, "The piece begins elsewhere", "Ask for Upload-Offset with HEAD and go on from it."),
     "too-many-parts": Problem(413, "The upload came in too many pieces", "Start again with pieces of some MiB."),
@@ -134,6 +135,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "storage-unavailable": Problem(503, "The storage does not answer", _TRY_LATER),
     "map-unreadable": Problem(500, "The map cannot be read", _REPORT),
     "link-refused": Problem(403, "The link is not good", "Ask the job for a fresh link."),
+    "too-many-streams": Problem(503, "Too many streams of events are open", "Poll the job's status, or come again."),
     # What an operator sees.
     "bad-card": Problem(500, "A model card is broken", _REPORT),
     "weights-unavailable": Problem(

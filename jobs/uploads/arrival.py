@@ -50,7 +50,7 @@ def complete(uploads: UploadStore, upload: str) -> UploadRecord:
         except _REFUSED:
             uploads.delete(upload)
             raise
-        except NotFoundError:  # another request completed it meanwhile, and its parts are gone
+        except (NotFoundError, FileNotFoundError):  # another request completed it meanwhile, and its parts are gone
             found = uploads.read(upload)
         log.info("%s: %s file of %d bytes", found.upload, found.kind, found.size)
     uploads.sweep(upload, but=found)

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from jobs.errors import UnknownJob, UnknownUpload
+from jobs.errors import UnknownJob
 from jobs.request import Execute
 from jobs.uploads.store import UploadStore
 
@@ -27,16 +27,14 @@ def expire_uploads(uploads: UploadStore, jobs: JobStore, now: datetime) -> list[
     """
     gone, needed = [], None
     for end in uploads.ledger.ends(now - GRACE):
-        try:
-            lasting = uploads.find(end.upload).expires > now - GRACE
-        except UnknownUpload:
-            lasting = False
+        record = uploads.look(end.upload)
+        lasting = record is not None and record.expires > now - GRACE
         if not lasting:
             needed = _needed(jobs) if needed is None else needed
             if end.upload in needed:
                 continue
-            uploads.sweep(end.upload)
-            gone.append(end.upload)
+            if uploads.sweep(end.upload):
+                gone.append(end.upload)
         # An upload that lasts was announced once and arrived since: another note says when it ends.
         uploads.ledger.settle(end, gone=not lasting)
     if gone:

@@ -77,21 +77,21 @@ class UploadStore:
         self.storage.create(_awaited(upload), record.model_dump_json(indent=1).encode())
         return record
 
-    def arrived(self, upload: str) -> UploadRecord | None:
-        """Return the record of an upload that was found good, or None where there is none."""
+    def look(self, upload: str) -> UploadRecord | AwaitedRecord | None:
+        """Return what is known of an upload, arrived or awaited; None for an unknown one, and once a wait is over."""
         data = self.storage.get(_record(upload))
-        return None if data is None else UploadRecord.model_validate_json(data)
-
-    def find(self, upload: str) -> UploadRecord | AwaitedRecord:
-        """Return what is known of an upload, arrived or awaited; raises UnknownUpload, also once a wait is over."""
-        arrived = self.arrived(upload)
-        if arrived is not None:
-            return arrived
+        if data is not None:
+            return UploadRecord.model_validate_json(data)
         data = self.storage.get(_awaited(upload))
         awaited = None if data is None else AwaitedRecord.model_validate_json(data)
-        if awaited is None or awaited.expires <= now():
+        return awaited if awaited and awaited.expires > now() else None
+
+    def find(self, upload: str) -> UploadRecord | AwaitedRecord:
+        """Return what `look` does; raises UnknownUpload where it returns nothing."""
+        found = self.look(upload)
+        if found is None:
             raise UnknownUpload(f"there is no upload {upload}; POST the file to /uploads first")
-        return awaited
+        return found
 
     def read(self, upload: str) -> UploadRecord:
         """Return an upload's record; raises UnknownUpload, or UploadNotComplete (one of it) while it is awaited."""
@@ -120,17 +120,21 @@ class UploadStore:
         self.sweep(upload)
         self.ledger.strike(record.tenant, upload, record.size)
 
-    def sweep(self, upload: str, *, but: UploadRecord | None = None) -> None:
-        """Delete everything of an upload, its records first; `but` is the record that stays, and its original."""
+    def sweep(self, upload: str, *, but: UploadRecord | None = None) -> bool:
+        """Delete everything of an upload, its records first; returns whether there was anything.
+
+        `but` is a record that stays, and its original.
+        """
         kept = {_record(upload), but.key} if but else set()
         below = self.storage.keys(f"uploads/{upload}")
         first = [_record(upload), _awaited(upload)]
         ordered = [key for key in first if key in below] + [key for key in below if key not in first]
         self.storage.delete(key for key in ordered if key not in kept)
+        return bool(below)
 
 
 def arriving(upload: str) -> str:
-    """Return the key that a link signed for the bucket writes to; nothing is read there but to be checked and copied."""
+    """Return the key that a link signed for the bucket writes to; what lies there is only checked and copied."""
     return f"uploads/{upload}/arriving"
 
 

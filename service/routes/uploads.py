@@ -1,26 +1,33 @@
-"""Uploads: images, parcels and buildings, checked on arrival."""
+"""Uploads: images, parcels and buildings, sent with a request or announced by it, and checked before they are kept."""
 
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 import anyio
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from jobs.inspection import inspect_file
-from jobs.public.bodies import Link, Upload
-from jobs.uploads import UploadRecord
-from service.access import OwnUpload, Submitter
+from jobs.public.bodies import AwaitedUpload, Link, Upload, UploadList
+from jobs.public.problems import RequestError
+from jobs.public.status import known_upload
+from jobs.uploads import AwaitedRecord, UploadRecord, Way
+from jobs.uploads.arrival import complete, keep, scratch_folder
+from jobs.uploads.ledger import check_allowance
+from service import digests
+from service.access import Caller, OwnUpload, Reader, Submitter
+from service.announced import Announcement, allowance, announce, parse_announcement, told_of
+from service.execution import decode
+from service.limits import FORM_OVERHEAD
 from service.receive import FIELD, receive_file
 from service.state import Parts, State
 
 router = APIRouter(tags=["Uploads"])
 log = logging.getLogger("cityzones.service")
 
-_FORM: dict[str, Any] = {
+_ANNOUNCEMENT_BYTES: Final = 16_384
+_BODIES: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -30,30 +37,58 @@ _FORM: dict[str, Any] = {
                     "required": [FIELD],
                     "properties": {FIELD: {"type": "string", "contentMediaType": "application/octet-stream"}},
                 }
-            }
+            },
+            "application/json": {"schema": Announcement.model_json_schema()},
         },
     }
 }
 
 
-@router.post("/uploads", status_code=201, summary="Send an image or vector file", openapi_extra=_FORM)
-async def upload(request: Request, response: Response, caller: Submitter, parts: Parts) -> Upload:
-    """Receive one file, judge it by its content, keep it, and say what was found in it."""
-    settings = parts.settings
-    folder = await anyio.to_thread.run_sync(_scratch, parts)
-    with folder:
-        path = Path(folder.name) / "arriving"
-        kind = request.headers.get("content-type", "")
-        name = await receive_file(request.stream(), kind, path, limit=settings.max_upload_bytes)
-        record = await anyio.to_thread.run_sync(_keep, path, name, caller.tenant, parts)
-    response.headers["Location"] = f"{settings.public_url}/uploads/{record.upload}"
-    return _body(record, parts)
+@router.post(
+    "/uploads",
+    status_code=201,
+    response_model_exclude_none=True,
+    summary="Send an image or vector file, or announce one",
+    openapi_extra=_BODIES,
+)
+async def upload(request: Request, response: Response, caller: Submitter, parts: Parts) -> Upload | AwaitedUpload:
+    """Receive one file as a form, judge it by its content, keep it, and say what was found in it.
+
+    Or, as JSON, take the announcement of a file that comes by itself: the answer says where its bytes go.
+    """
+    announced = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    record = await (_announced if announced else _received)(request, caller, parts)
+    response.headers["Location"] = f"{parts.settings.public_url}/uploads/{record.upload}"
+    return await anyio.to_thread.run_sync(told_of, record, parts)
 
 
-@router.get("/uploads/{upload}", summary="What was found in an upload")
-def upload_record(upload: OwnUpload, parts: Parts) -> Upload:
-    """Return an upload's record."""
-    return _body(parts.uploads.read(upload), parts)
+@router.post("/uploads/{upload}/complete", summary="Say that all bytes of an announced file are sent")
+def complete_upload(upload: OwnUpload, _: Submitter, parts: Parts) -> Upload:
+    """Check an announced file that has come, and keep it; for one that is complete this only returns its record."""
+    return _complete(complete(parts.uploads, upload), parts)
+
+
+@router.get("/uploads", response_model_exclude_none=True, summary="List the uploads, newest first")
+def upload_list(
+    caller: Reader,
+    parts: Parts,
+    limit: Annotated[int, Query(ge=1, le=1000, description="uploads a page")] = 50,
+    before: Annotated[str | None, Query(description="start after this upload; the next link sets it")] = None,
+) -> UploadList:
+    """Return a page of uploads, announced ones among them, and a `next` link where there are more."""
+    found = parts.uploads.ledger.newest(caller.tenant, limit=limit + 1, before=known_upload(before) if before else None)
+    shown = [record for upload in found[:limit] if (record := parts.uploads.look(upload))]
+    links = [_page("self", "This page", limit, before, parts)]
+    if len(found) > limit:
+        links.append(_page("next", "Older uploads", limit, found[limit - 1], parts))
+    return UploadList(uploads=[told_of(record, parts) for record in shown], links=links)
+
+
+@router.head("/uploads/{upload}", include_in_schema=False)
+@router.get("/uploads/{upload}", response_model_exclude_none=True, summary="What was found in an upload")
+def upload_record(upload: OwnUpload, parts: Parts) -> Upload | AwaitedUpload:
+    """Return an upload's record; of one that was announced, where its bytes go and how many have come."""
+    return told_of(parts.uploads.find(upload), parts)
 
 
 @router.delete("/uploads/{upload}", status_code=204, summary="Delete an upload")
@@ -62,21 +97,45 @@ def delete_upload(upload: OwnUpload, _: Submitter, parts: Parts) -> None:
     parts.uploads.delete(upload)
 
 
-def _scratch(parts: State) -> tempfile.TemporaryDirectory[str]:
-    if parts.settings.scratch:
-        parts.settings.scratch.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="cityzones-upload-", dir=parts.settings.scratch)
+async def _received(request: Request, caller: Caller, parts: State) -> UploadRecord:
+    most, room = parts.settings.max_upload_bytes, allowance(caller.tenant, parts)
+    if room is not None:
+        announced = request.headers.get("content-length", "0")
+        kept = await anyio.to_thread.run_sync(parts.uploads.ledger.kept, caller.tenant)
+        check_allowance(max(0, int(announced) - FORM_OVERHEAD if announced.isdecimal() else 0), kept, room)
+    kind, told = request.headers.get("content-type", ""), request.headers
+    content = digests.sha256_of(told.get("content-digest"))
+    expected = digests.sha256_of(told.get("repr-digest"))
+    with scratch_folder(parts.settings) as folder:
+        path = folder / "arriving"
+        stream = digests.checked(request.stream(), content)
+        came = await receive_file(stream, kind, path, limit=most, expected=expected)
+        return await anyio.to_thread.run_sync(
+            lambda: keep(
+                parts.uploads, path, came.filename, caller.tenant, sha256=came.sha256, allowance=room
+            )
+        )  # fmt: skip
 
 
-def _keep(path: Path, name: str, tenant: str, parts: State) -> UploadRecord:
-    found = inspect_file(path, name, parts.settings)
-    record = parts.uploads.add(
-        path, filename=name, kind=found.kind, suffix=found.suffix, facts=found.facts, tenant=tenant
-    )
-    log.info("%s: %s file of %d bytes", record.upload, record.kind, record.size)
-    return record
+async def _announced(request: Request, caller: Caller, parts: State) -> AwaitedRecord:
+    body = bytearray()
+    async for chunk in digests.checked(request.stream(), digests.sha256_of(request.headers.get("content-digest"))):
+        body += chunk
+        if len(body) > _ANNOUNCEMENT_BYTES:
+            raise RequestError(
+                "body-too-large", "an announcement is a small JSON object; the file itself is sent later"
+            )
+    told = parse_announcement(decode(bytes(body)))
+    way: Way = "resumable" if parts.settings.stores_locally else "direct"
+    return await anyio.to_thread.run_sync(lambda: announce(told, caller.tenant, parts, way=way))
 
 
-def _body(record: UploadRecord, parts: State) -> Upload:
-    here = f"{parts.settings.public_url}/uploads/{record.upload}"
-    return Upload(**record.model_dump(), links=[Link(href=here, rel="self", title=record.filename)])
+def _complete(record: UploadRecord, parts: State) -> Upload:
+    told = told_of(record, parts)
+    assert isinstance(told, Upload)  # noqa: S101 - the record is of one that has arrived
+    return told
+
+
+def _page(rel: str, title: str, limit: int, before: str | None, parts: State) -> Link:
+    query = urlencode({"limit": limit} | ({"before": before} if before else {}))
+    return Link(href=f"{parts.settings.public_url}/uploads?{query}", rel=rel, title=title)

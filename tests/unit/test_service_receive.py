@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.errors import UploadTooLarge
+from jobs.errors import ChecksumMismatch, ScratchFull, UploadTooLarge
 from jobs.public.problems import RequestError
 from models.errors import CityzonesError
-from service.receive import receive_file, safe_name
+from service.receive import Received, receive_file, safe_name
 
 TYPE = "multipart/form-data; boundary=cut"
 
@@ -22,7 +24,7 @@ def _form(*parts: tuple[str, bytes]) -> bytes:
     return body + b"--cut--\r\n"
 
 
-def _receive(body: bytes, target: Path, *, chunk: int = 7, limit: int = 10_000, kind: str = TYPE) -> str:
+def _receive(body: bytes, target: Path, *, chunk: int = 7, limit: int = 10_000, kind: str = TYPE) -> Received:
     async def stream() -> AsyncIterator[bytes]:
         for start in range(0, len(body), chunk):
             yield body[start : start + chunk]
@@ -35,7 +37,8 @@ def test_any_bytes_in_any_chunks_arrive_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, chunk: int
 ) -> None:
     target = tmp_path_factory.mktemp("up") / "file"
-    assert _receive(_form(('name="file"; filename="a.tif"', data)), target, chunk=chunk) == "a.tif"
+    received = _receive(_form(('name="file"; filename="a.tif"', data)), target, chunk=chunk)
+    assert received == Received("a.tif", hashlib.sha256(data).hexdigest())
     assert target.read_bytes() == data
 
 
@@ -61,6 +64,21 @@ def test_other_forms_are_malformed(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
         _receive(body, tmp_path / "f")
     assert caught.value.code == "malformed-request"
+
+
+def test_a_full_disk_is_told() -> None:
+    with pytest.raises(ScratchFull, match="no room"):
+        _receive(_form(('name="file"; filename="a"', b"x" * 9000)), Path("/dev/full"))
+
+
+def test_a_part_may_bring_its_digest(tmp_path: Path) -> None:
+    def form(digest: bytes) -> bytes:
+        told = base64.b64encode(digest).decode()
+        return _form((f'name="file"; filename="a"\r\nContent-Digest: sha-512=:AA==:, sha-256=:{told}:', b"abc"))
+
+    assert _receive(form(hashlib.sha256(b"abc").digest()), tmp_path / "f").filename == "a"
+    with pytest.raises(ChecksumMismatch, match="send it again"):
+        _receive(form(hashlib.sha256(b"abd").digest()), tmp_path / "f")
 
 
 @pytest.mark.parametrize("kind", ["", "application/json", "multipart/form-data", "multipart/mixed; boundary=x"])
