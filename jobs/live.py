@@ -67,9 +67,28 @@ class LiveJobs:
         """Forget the starts of a task that ended in an orderly way."""
         self._call("hdel", _key(job) + ":attempts", task)
 
+    def claim(self, job: str, what: str, seconds: int) -> bool:
+        """Take something of a job for a while; returns whether nobody else had it."""
+        return bool(self._call("set", f"{_key(job)}:claim:{what}", "", nx=True, ex=seconds))
+
+    def release(self, job: str, what: str) -> None:
+        """Give back what was taken."""
+        self._call("delete", f"{_key(job)}:claim:{what}")
+
+    def append(self, job: str, line: str, *, most: int) -> None:
+        """Add a line to the job's log, of which the newest `most` are kept."""
+        key = _key(job) + ":log"
+        self._call("rpush", key, line)
+        self._call("ltrim", key, -most, -1)
+        self._keep(key)
+
+    def appended(self, job: str) -> list[str]:
+        """Return the lines of the job's log, oldest first."""
+        return list(self._call("lrange", _key(job) + ":log", 0, -1))
+
     def forget(self, job: str) -> None:
         """Drop everything known of a job."""
-        self._call("delete", *(_key(job) + part for part in ("", ":done", ":warnings", ":attempts")))
+        self._call("delete", *(_key(job) + part for part in ("", ":done", ":warnings", ":attempts", ":log")))
 
     def ping(self) -> None:
         """Raise QueueUnavailable unless the server answers."""

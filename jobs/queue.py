@@ -14,10 +14,16 @@ PLAN: Final = "cityzones.plan_job"
 BLOCK: Final = "cityzones.map_block"
 ASSEMBLE: Final = "cityzones.assemble_job"
 RECOVER: Final = "cityzones.recover_jobs"
+EXPIRE: Final = "cityzones.expire"
+DELIVER: Final = "cityzones.deliver"
+REPORT: Final = "cityzones.report_progress"
 
 # What a job of one block waits in: workers of their own take it, so that a city in progress never delays it.
 INTERACTIVE: Final = "interactive"
-QUEUES: Final = ("jobs", "blocks")
+# Callbacks wait in one of their own: a receiver that hangs holds up its like, and no map, where workers are apart.
+CALLBACKS: Final = "callbacks"
+_EXPIRE_SECONDS: Final = 3600.0
+QUEUES: Final = ("jobs", "blocks", CALLBACKS)
 
 
 def make_app(settings: Settings) -> Celery:
@@ -50,7 +56,15 @@ def make_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_enable_remote_control=True,
         task_default_queue="jobs",
-        task_routes={PLAN: "jobs", ASSEMBLE: "jobs", RECOVER: "jobs", BLOCK: "blocks"},
+        task_routes={
+            PLAN: "jobs",
+            ASSEMBLE: "jobs",
+            RECOVER: "jobs",
+            EXPIRE: "jobs",
+            BLOCK: "blocks",
+            DELIVER: CALLBACKS,
+            REPORT: CALLBACKS,
+        },
         task_serializer="json",
         accept_content=["json"],
         beat_schedule={
@@ -58,17 +72,28 @@ def make_app(settings: Settings) -> Celery:
                 "task": RECOVER,
                 "schedule": settings.recover_every,
                 "options": {"expires": settings.recover_every},
-            }
+            },
+            "expire": {"task": EXPIRE, "schedule": _EXPIRE_SECONDS, "options": {"expires": _EXPIRE_SECONDS}},
         },
     )
     return app
 
 
-def enqueue(app: Celery, task: str, *args: str, queue: str | None = None) -> None:
-    """Send a task by name, to its own queue or the one named; raises QueueUnavailable if the broker does not answer."""
+def enqueue(
+    app: Celery,
+    task: str,
+    *args: str,
+    queue: str | None = None,
+    after: float | None = None,
+    expires: float | None = None,
+) -> None:
+    """Send a task by name, to its own queue or the one named; raises QueueUnavailable if the broker does not answer.
+
+    It starts after that many seconds, which must stay far below the visibility timeout, and not once it has expired.
+    """
     policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
     try:
-        app.send_task(task, args=args, retry=True, retry_policy=policy, queue=queue)
+        app.send_task(task, args=args, retry=True, retry_policy=policy, queue=queue, countdown=after, expires=expires)
     except OperationalError as error:
         msg = "the queue does not answer; the job is kept and will start once it does"
         raise QueueUnavailable(msg) from error

@@ -1,4 +1,4 @@
-"""Brings back jobs the queue has lost: every request without an end is planned again, finished blocks are kept."""
+"""Brings back what the queue has lost: jobs without an end are planned again, callbacks that are due are sent."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from celery import Celery
 
+from jobs.callbacks.outbox import ending_event, is_due
 from jobs.errors import UnknownJob
-from jobs.queue import PLAN, enqueue
+from jobs.queue import DELIVER, PLAN, enqueue
 from jobs.record import now
 from jobs.settings import Settings
 from jobs.store import JobStore
@@ -26,8 +27,27 @@ def recover(store: JobStore, app: Celery, settings: Settings, *, all_jobs: bool 
     for job in lost:
         log.warning("recovering %s", job)
         store.live.update(job, phase="waiting for a worker, recovered")
+        store.logs.write(job, "service", "showed no sign of life: its next step is in the queue again", level="warning")
         enqueue(app, PLAN, job)
     return lost
+
+
+def recover_callbacks(store: JobStore, app: Celery, settings: Settings) -> list[str]:
+    """Enqueue the callbacks that are due, and return their jobs' ids; those a dead queue has lost are among them."""
+    due = [job for job in store.outbox.opened() if _is_due(store, job)]
+    for job in due:
+        # The next look asks again: until then is long enough to wait for a worker.
+        enqueue(app, DELIVER, job, expires=settings.recover_every)
+    return due
+
+
+def _is_due(store: JobStore, job: str) -> bool:
+    ended = store.ended(job)
+    try:
+        event = ending_event(store.request(job), ended) if ended else None
+    except UnknownJob:
+        return True  # its delivery tidies up
+    return bool(ended) and (event is None or is_due(store.outbox.last(job, event)))
 
 
 def _silent(store: JobStore, job: str, settings: Settings) -> bool:

@@ -13,6 +13,7 @@ from jobs.callbacks.outbox import Outbox, ending_event
 from jobs.errors import QueueUnavailable, UnknownJob
 from jobs.ids import new_id
 from jobs.live import LiveJobs
+from jobs.logs import JobLogs
 from jobs.plan import Plan
 from jobs.record import (
     FINAL_STATES,
@@ -46,6 +47,7 @@ class JobStore:
         self.storage = storage
         self.live = live
         self.shelves = Shelves(storage)
+        self.logs = JobLogs(storage, live)
         self.outbox = Outbox(storage)
 
     def create(self, process: str, execute: Execute, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
@@ -93,6 +95,8 @@ class JobStore:
             return False
         kept = result.model_copy(update={"deletes": self._keep_until(result.job, result.finished)})
         self.storage.create(_key(result.job, "result.json"), _json(kept))
+        self.logs.write(result.job, "assemble", f"finished; the data are kept until {kept.deletes:%Y-%m-%d}")
+        self.logs.keep(result.job)
         self.shelves.close(result.job)
         return True
 
@@ -105,6 +109,8 @@ class JobStore:
         self._keep_until(job, finished)
         record = FailureRecord(job=job, finished=finished, code=error.code, detail=error.detail, faults=faults)
         self.storage.create(_key(job, "failure.json"), _json(record))
+        self.logs.write(job, "service", f"failed ({error.code}): {error.detail}", level="error")
+        self.logs.keep(job)
         self.shelves.close(job)
 
     def dismiss(self, job: str) -> JobRecord:
@@ -114,6 +120,8 @@ class JobStore:
         ending = CancelRecord(job=job, finished=now())
         self._keep_until(job, ending.finished)
         self.storage.create(_key(job, "cancelled.json"), _json(ending))
+        self.logs.write(job, "service", "dismissed; what was made is deleted")
+        self.logs.keep(job)
         self.shelves.close(job)
         self.sweep(job)
         return self.read(job)
@@ -202,6 +210,11 @@ _ENDS: Final[dict[str, State]] = {
     "failure.json": "failed",
 }
 _RECORDS: Final = ("request.json", "log.jsonl", *_ENDS)
+
+
+def cancelled_key(job: str) -> str:
+    """Return the key whose object says that a job was dismissed: the one thing a running step looks at."""
+    return _key(job, "cancelled.json")
 
 
 def _living(live: LiveRecord) -> State:

@@ -1,4 +1,4 @@
-"""The Celery tasks: plan a job, map a block, assemble a job, and bring back lost jobs."""
+"""The Celery tasks: plan a job, map a block, assemble a job, tell subscribers, and bring back what was lost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import Any
 from celery.signals import task_postrun, worker_process_init
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
+from jobs.expiry import expire_jobs
+from jobs.idempotency import IdempotencyKeys
+from jobs.logs import Level
 from jobs.plan import Plan
-from jobs.queue import ASSEMBLE, BLOCK, PLAN, RECOVER, enqueue, make_app
+from jobs.queue import ASSEMBLE, BLOCK, DELIVER, EXPIRE, PLAN, RECOVER, REPORT, enqueue, make_app
 from jobs.record import now
-from jobs.recover import recover
+from jobs.recover import recover, recover_callbacks
 from jobs.settings import Settings
 from models.errors import WeightsUnavailable
+from worker.callbacks.delivery import deliver, report_progress
+from worker.callbacks.telling import tell_end, tell_progress
 from worker.context import Context
 from worker.memory import bound_memory, give_back
 from worker.pipeline.assembly import assemble
@@ -65,12 +70,12 @@ def plan_job(job: str) -> None:
         if not attempt.wanted:
             return
         context.live.update(job, state="running", started=_started(context, job))
+        tell_progress(context, job)
         plan = make_plan(context, job)
         todo = _unmapped(context, plan)
         _announce(context, plan)
-        log.info(
-            "%s planned: %s, %.4g km2, %d blocks, %d to map", job, plan.model, plan.km2, len(plan.blocks), len(todo)
-        )
+        told = f"{plan.km2:.4g} km2 with {plan.model}: {len(plan.blocks)} blocks, {len(todo)} to map"
+        _tell(context, job, "plan", told)
         if len(plan.blocks) == 1:
             _map(context, plan, plan.blocks[0].id, last=attempt.last)
             _finish(context, plan)
@@ -110,9 +115,30 @@ def assemble_job(job: str) -> None:
 
 @app.task(name=RECOVER)
 def recover_jobs() -> None:
-    """Enqueue jobs without an end that show no life."""
+    """Enqueue jobs without an end that show no life, and callbacks that are due."""
     context = _contexts[0]
     recover(context.store, app, settings)
+    recover_callbacks(context.store, app, settings)
+
+
+@app.task(name=DELIVER, **_OPTIONS)
+def deliver_callback(job: str) -> None:
+    """Tell a job's end to its subscriber, if that is due."""
+    deliver(_contexts[0], job)
+
+
+@app.task(name=REPORT)
+def report(job: str, tenth: str) -> None:
+    """Tell a job's progress to its subscriber; what cannot be told now is not told later."""
+    report_progress(_contexts[0], job, tenth)
+
+
+@app.task(name=EXPIRE)
+def expire() -> None:
+    """Delete what has been kept as long as was told."""
+    context = _contexts[0]
+    expire_jobs(context.store)
+    IdempotencyKeys(context.storage).forget_old()
 
 
 def _map(context: Context, plan: Plan, block: str, *, last: bool) -> int:
@@ -124,10 +150,11 @@ def _map(context: Context, plan: Plan, block: str, *, last: bool) -> int:
     except ImageryUnavailable as error:
         if not last:
             raise
-        log.warning("%s block %s is left empty: %s", plan.job, block, error.detail)
+        _tell(context, plan.job, block, f"left empty: {error.detail}", level="warning")
         leave_unread(context, plan, chosen, error.detail)
-    log.info("%s block %s mapped in %.2f s", plan.job, block, time.monotonic() - started)
+    _tell(context, plan.job, block, f"mapped in {time.monotonic() - started:.2f} s")
     done = context.live.block_done(plan.job, block)
+    tell_progress(context, plan.job)
     live = context.live.read(plan.job)
     if live and live.blocks_total:
         return done
@@ -137,8 +164,16 @@ def _map(context: Context, plan: Plan, block: str, *, last: bool) -> int:
 
 def _finish(context: Context, plan: Plan) -> None:
     started = time.monotonic()
+    _tell(context, plan.job, "assemble", f"putting {len(plan.blocks)} blocks together")
     assemble(context, plan, still_wanted=still_wanted(context, plan.job))
+    tell_end(context, plan.job)
     log.info("%s assembled in %.2f s", plan.job, time.monotonic() - started)
+
+
+def _tell(context: Context, job: str, step: str, message: str, *, level: Level = "info") -> None:
+    """Say something to the job's owner and to the operator."""
+    log.log(logging.getLevelNamesMapping()[level.upper()], "%s %s: %s", job, step, message)
+    context.store.logs.write(job, step, message, level=level)
 
 
 def _announce(context: Context, plan: Plan) -> None:
@@ -147,6 +182,7 @@ def _announce(context: Context, plan: Plan) -> None:
     context.live.update(plan.job, state="running", started=started, phase="mapping", blocks_total=len(plan.blocks))
     for warned in plan.warnings:
         context.live.warn(plan.job, warned)
+        context.store.logs.write(plan.job, "plan", warned.detail, level="warning")
 
 
 def _unmapped(context: Context, plan: Plan) -> list[str]:

@@ -23,6 +23,7 @@ from worker.parcels.vectors.partition import read_part
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.sums import write_sums
 from worker.pipeline.vectors import buildings_folder
+from worker.pipeline.waiting import while_wanted
 
 Image = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -101,21 +102,21 @@ def _taken(context: Context, plan: Plan, card: Card, block: Block) -> _Mapped:
 
 
 def _inferred(context: Context, plan: Plan, card: Card, block: Block, still_wanted: Callable[[], None]) -> _Mapped:
-    """Return what the network says of the block; imagery is read while the buildings are burnt."""
+    """Return what the network says of the block; the buildings are burnt while imagery is read."""
     window = padded_window(block, card)
     imagery = open_imagery(
         ImageryPlan.model_validate(plan.imagery), card, context.uploads, context.settings, context.scratch
     )
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(imagery.read, window.row, window.column, window.height, window.width)
-        building = _morphology(context, plan, block, window) if card.input.morphology else None
-        image = reading.result()
+        building = pool.submit(_morphology, context, plan, block, window) if card.input.morphology else None
+        image = while_wanted(lambda: imagery.read(window.row, window.column, window.height, window.width), still_wanted)
+        channels = building.result() if building else None
     values, extras = map_window_with_extras(
-        context.models, card, block, image.reflectance, building,
+        context.models, card, block, image.reflectance, channels,
         extras=reasons.extras_of(plan, card), before_tile=still_wanted,
     )  # fmt: skip
     values = np.where(_valid_nodes(image.valid, block, card), values, 0).astype(np.uint8)
-    rasters = (image.reflectance, building)
+    rasters = (image.reflectance, channels)
     return _Mapped(values, reasons.gather(card, block, rasters, extras) if plan.keeps_reasons else None)
 
 

@@ -21,7 +21,9 @@ from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_image
 from worker.parcels.vectors.partition import Lattice
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.mapping import serving_card
+from worker.pipeline.steps import still_wanted
 from worker.pipeline.vectors import Site, store_vectors
+from worker.pipeline.waiting import while_wanted
 
 PROBE_PIXELS = 240
 log = logging.getLogger(__name__)
@@ -46,7 +48,13 @@ def make_plan(context: Context, job: str) -> Plan:
 
 def _plan(context: Context, request: RequestRecord, execute: Execute) -> Plan:
     source = execute.inputs.imagery.job
-    ground = _new_ground(context, execute.inputs) if source is None else _known_ground(context, request, source)
+    wanted = still_wanted(context, request.job)
+    if source is None:
+        ground = while_wanted(lambda: _new_ground(context, execute.inputs), wanted)
+    else:
+        ground = _known_ground(context, request, source)
+    context.store.logs.write(request.job, "plan", ground.imagery.provenance)
+    wanted()
     return _complete(context, request, execute, ground)
 
 
@@ -92,7 +100,8 @@ def _complete(context: Context, request: RequestRecord, execute: Execute, ground
     keeps = wanted and (known is None or known.keeps_reasons)
     warnings = [*imagery.warnings, *vectors.warnings]
     if known is None:
-        warnings.extend(_domain(context, imagery, card, grid))
+        looked = while_wanted(lambda: _domain(context, imagery, card, grid), still_wanted(context, request.job))
+        warnings.extend(looked)
     elif wanted and not keeps:
         detail = f"{known.job} kept no reasons: the last two bands of the uncertainty are empty"
         warnings.append(Warned(code="reasons-not-kept", detail=detail))

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
+from jobs.store import cancelled_key
 from models.errors import CityzonesError, WeightsUnavailable
+from worker.callbacks.telling import tell_end
 from worker.context import Context
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def still_wanted(context: Context, job: str) -> Callable[[], None]:
     """Return a check that raises JobEnded once the job was dismissed."""
 
     def check() -> None:
-        if context.storage.size(f"jobs/{job}/cancelled.json") is not None:
+        if context.storage.size(cancelled_key(job)) is not None:
             raise JobEnded
 
     return check
@@ -65,9 +67,7 @@ def step(context: Context, job: str, name: str) -> Iterator[Attempt]:
         return
     attempt = context.live.attempt(job, name)
     if attempt > ATTEMPTS:
-        context.store.fail(
-            job, TaskDied(f"the step {name!r} stopped its worker {ATTEMPTS} times; the job was given up")
-        )
+        _fail(context, job, TaskDied(f"the step {name!r} stopped its worker {ATTEMPTS} times; the job was given up"))
         yield Attempt(wanted=False)
         return
     try:
@@ -78,17 +78,24 @@ def step(context: Context, job: str, name: str) -> Iterator[Attempt]:
         raise
     except (InferenceUnavailable, ImageryUnavailable, WeightsUnavailable) as error:
         if attempt < ATTEMPTS:
+            told = f"attempt {attempt} of {ATTEMPTS}: {error.detail}; it is tried again"
+            context.store.logs.write(job, name, told, level="warning")
             raise
-        context.store.fail(job, error)
+        _fail(context, job, error)
     except CityzonesError as error:
         log.info("%s failed in %s: %s", job, name, error.detail)
-        context.store.fail(job, error)
+        _fail(context, job, error)
     except Exception:
         reference = secrets.token_hex(4)
         log.exception("%s failed in %s, reference %s", job, name, reference)
         message = f"the service could not finish this job; tell its operator the reference {reference}"
-        context.store.fail(job, Unexpected(message))
+        _fail(context, job, Unexpected(message))
     context.live.settled(job, name)
+
+
+def _fail(context: Context, job: str, error: CityzonesError) -> None:
+    context.store.fail(job, error)
+    tell_end(context, job)
 
 
 def _leave(context: Context, job: str) -> None:

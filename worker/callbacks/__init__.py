@@ -1,0 +1,1 @@
+"""Callbacks as the worker sends them: bodies, connections to checked addresses, attempts and their schedule."""
