@@ -7,7 +7,6 @@ burst of the whole limit is let through, after it one request each 1/limit of a 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from dataclasses import dataclass
@@ -19,15 +18,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from jobs.outage import TIMEOUT_SECONDS, Outage
 from jobs.remembered import Remembered
 
-log = logging.getLogger("cityzones.rates")
-
 WINDOW_SECONDS: Final = 60
-_TIMEOUT_SECONDS: Final = 0.5
 _CONNECTIONS: Final = 32
-_SPARED_SECONDS: Final = 3.0
-_TOLD_EVERY_SECONDS: Final = 60.0
 _REMEMBERED: Final = 10_000
 _SLACK: Final = 1e-6  # of a step, for what adding up fractions of a minute rounds off
 # Returns the seconds until what was taken is paid back, after this request; negative where it must wait instead.
@@ -96,17 +91,16 @@ class RateLimits:
         # A connection belongs to the event loop it was opened in.
         self._scripts: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
         self._local = LocalRates()
-        self._spared_until = 0.0
-        self._tell_at = 0.0
+        self._outage = Outage("each process counts requests by itself")
 
     async def take(self, tenant: str, limit: int) -> Rate:
         """Count one request of a tenant; `limit` is above 0."""
-        if time.monotonic() >= self._spared_until:
+        if not self._outage.lasting:
             try:
                 told = await self._script()(keys=[f"cityzones:rate:{tenant}"], args=[limit, WINDOW_SECONDS])
                 return _rate(float(told), limit)
             except (RedisError, OSError) as error:
-                self._away(error)
+                self._outage.begin(error)
         return self._local.take(tenant, limit)
 
     def _script(self) -> Any:
@@ -114,18 +108,11 @@ class RateLimits:
         found = self._scripts.get(loop)
         if found is None:
             pool = BlockingConnectionPool.from_url(
-                self._url, max_connections=_CONNECTIONS, timeout=_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0),
-                socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS,
+                self._url, max_connections=_CONNECTIONS, timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0),
+                socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS,
             )  # fmt: skip
             found = self._scripts.setdefault(loop, Redis.from_pool(pool).register_script(_TAKE))
         return found
-
-    def _away(self, error: Exception) -> None:
-        moment = time.monotonic()
-        self._spared_until = moment + _SPARED_SECONDS
-        if moment >= self._tell_at:
-            self._tell_at = moment + _TOLD_EVERY_SECONDS
-            log.warning("Redis does not answer (%s): each process counts requests by itself", type(error).__name__)
 
 
 def _rate(owed: float, limit: int) -> Rate:

@@ -9,13 +9,14 @@ from typing import Any, Final, NoReturn
 
 from jobs.errors import QueueUnavailable
 from jobs.idempotency import IdempotencyKeys, Reservation, fingerprint_of
+from jobs.ids import new_id
 from jobs.public.problems import RequestError
 from jobs.queue import INTERACTIVE, PLAN, enqueue
 from jobs.record import JobRecord, LiveRecord
 from models.errors import CityzonesError
 from service.access import Caller
 from service.checking import Checked, check_request
-from service.sizes import is_small
+from service.sizes import asked_km2, is_small
 from service.state import State
 
 log = logging.getLogger("cityzones.service")
@@ -62,8 +63,9 @@ def submit(process: str, body: bytes, caller: Caller, state: State, *, key: str 
 
 
 def _create(checked: Checked, caller: Caller, state: State, reserved: Reservation | None = None) -> JobRecord:
-    job = reserved.job if reserved else None
-    request = state.jobs.create(checked.process, checked.execute, tenant=caller.tenant, job=job)
+    job = reserved.job if reserved else new_id("job")
+    with state.quotas.admitted(caller.tenant, job, asked_km2(checked)):
+        request = state.jobs.create(checked.process, checked.execute, tenant=caller.tenant, job=job)
     record = JobRecord(
         job=request.job, process=request.process, state="accepted", created=request.created,
         message=LiveRecord().phase,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobs.area import utm_grid
+from shapely.geometry import box
+
+from jobs.area import WGS84, utm_grid
 from jobs.plan import count_blocks
 from service.checking import Checked
 from service.state import State
@@ -24,3 +26,17 @@ def is_small(checked: Checked, state: State) -> bool:
         return count_blocks(utm_grid(checked.area, checked.card.input.resolution), side) == 1
     images = [record.facts for record in checked.uploads if record.kind == "image"]
     return all(max(facts["width"], facts["height"]) <= side for facts in images)
+
+
+def asked_km2(checked: Checked) -> float:
+    """Return the square kilometres a job will map, as quotas count them.
+
+    That is its area of interest; else what its images' bounds enclose; and nothing where a finished job's
+    probabilities are used again.
+    """
+    if checked.source is not None:
+        return 0.0
+    if checked.area is not None:
+        return checked.area.km2
+    bounds = [record.facts["lonlat_bounds"] for record in checked.uploads if record.kind == "image"]
+    return sum(abs(WGS84.geometry_area_perimeter(box(*b))[0]) for b in bounds) / 1e6

@@ -19,6 +19,7 @@ from jobs.keys import KeyRing, KeyStore
 from jobs.links import LinkSigner
 from jobs.live import LiveJobs, connect
 from jobs.queue import make_app
+from jobs.quotas import Quotas
 from jobs.rates import RateLimits
 from jobs.record import LiveRecord
 from jobs.remembered import Remembered
@@ -76,6 +77,7 @@ class State:
     ring: KeyRing
     tenants: TenantStore
     rates: RateLimits
+    quotas: Quotas
     owners: Remembered[str, str]
 
 
@@ -88,11 +90,12 @@ def open_state(settings: Settings) -> State:
     if settings.auth == "open":
         log.warning("CITYZONES_AUTH=open: no key is asked, everybody on this machine may do everything")
     storage = Storage(settings)
-    keys = KeyStore(storage)
+    keys, tenants = KeyStore(storage), TenantStore(storage, settings)
+    jobs = JobStore(storage, SparingLive(connect(settings.live_url)))
     return State(
         settings=settings,
         storage=storage,
-        jobs=JobStore(storage, SparingLive(connect(settings.live_url))),
+        jobs=jobs,
         uploads=UploadStore(storage),
         queue=make_app(settings),
         signer=LinkSigner(settings.link_secret.get_secret_value()),
@@ -101,8 +104,9 @@ def open_state(settings: Settings) -> State:
         ),
         keys=keys,
         ring=KeyRing(keys, seconds=settings.key_cache_seconds),
-        tenants=TenantStore(storage, settings),
+        tenants=tenants,
         rates=RateLimits(settings.live_url),
+        quotas=Quotas(jobs, tenants, settings.live_url),
         owners=Remembered(seconds=_OWNER_SECONDS, most=_OWNERS),
     )
 
