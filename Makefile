@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check
 OUT ?= demo-output
 
-.PHONY: demo up test test-scale lint train-demo environments clean
+.PHONY: demo up test test-scale test-ceph lint train-demo environments clean
 
 demo: environments  ## map the procedural sample city and check the map
 	@.venv/bin/cityzones demo --out $(OUT)
@@ -20,6 +20,9 @@ test: environments .venv/.tools  ## lint, types, import floors, all tests
 
 test-scale: environments .venv/.tools  ## the tests of more machines, load and broken imagery
 	.venv/bin/pytest -m scale
+
+test-ceph: environments .venv/.tools  ## links, storage and a whole job on Ceph's gateway; see docs/development.md
+	.venv/bin/pytest -m ceph
 
 train-demo: environments .venv/.tools  ## train the demonstration network again and compare it with its card
 	@rm -rf .cityzones/train-demo

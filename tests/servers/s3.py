@@ -59,15 +59,14 @@ class S3Server(ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def store(self, bucket: str, *, prefix: str | None = None) -> S3Store:
-        """Return a client of a bucket; the store does not check that the bucket exists."""
+    def store(self, bucket: str, *, secret_key: str | None = None) -> S3Store:
+        """Return a client of a bucket, with the server's own secret key unless told another."""
         return S3Store(
             bucket,
-            prefix=prefix,
             endpoint=self.endpoint,
             region=self.region,
             access_key_id=self.access_key,
-            secret_access_key=self.secret_key,
+            secret_access_key=secret_key or self.secret_key,
             client_options={"allow_http": True, "timeout": timedelta(seconds=20)},
         )
 

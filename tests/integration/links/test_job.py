@@ -6,18 +6,16 @@ import pytest
 from service.client import Client, Refused
 from service.stack.embedded import EmbeddedStack
 from service.stack.sample import unusable
+from tests.integration.links.conftest import BUCKET
 from tests.journeys import PROCESS, everything, fetch, finish, stac_inputs
-from tests.servers.swift import SwiftServer
-
-BUCKET = "maps"
-pytestmark = pytest.mark.scale
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with SwiftServer(tmp_path_factory.mktemp("swift")) as server:
-        server.create_bucket(BUCKET)
-        yield server
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("swift", marks=pytest.mark.scale), pytest.param("ceph", marks=pytest.mark.ceph)],
+)
+def s3(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
