@@ -10,9 +10,11 @@ from celery import Celery
 from jobs.callbacks.outbox import ending_event, is_due
 from jobs.errors import UnknownJob
 from jobs.queue import DELIVER, PLAN, enqueue
+from jobs.quotas import Quotas
 from jobs.record import now
 from jobs.settings import Settings
 from jobs.store import JobStore
+from jobs.tenants import TenantStore
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,11 @@ def recover(store: JobStore, app: Celery, settings: Settings, *, all_jobs: bool 
     A job shows life when its live record changed within `settings.recover_after` seconds; with `all_jobs` every
     unfinished job is enqueued. Planning twice is harmless: the plan is created once, finished blocks are skipped.
     """
-    lost = [job for job in store.unfinished() if all_jobs or _silent(store, job, settings)]
+    unfinished = store.unfinished()
+    quotas = Quotas(store, TenantStore(store.storage, settings), settings.live_url)
+    for job in unfinished:
+        quotas.rejoin(store.request(job).tenant, job)
+    lost = [job for job in unfinished if all_jobs or _silent(store, job, settings)]
     for job in lost:
         log.warning("recovering %s", job)
         store.live.update(job, phase="waiting for a worker, recovered")
