@@ -81,7 +81,7 @@ def test_link_works_until_it_expires_and_only_as_signed():
     signed = {k: v[0] for k, v in parse_qs(signer.sign("jobs/a/outputs/map.tif", soon, "map.tif")).items()}
 
     def check(key="jobs/a/outputs/map.tif", expires=soon, key_id=signed["key"], filename="map.tif"):
-        signer.check(key, expires=expires, key_id=key_id, filename=filename, signature=signed["signature"])
+        signer.check(key, expires=str(expires), key_id=key_id, filename=filename, signature=signed["signature"])
 
     check()
     for change in ({"key": "jobs/b/outputs/map.tif"}, {"expires": soon + 1}, {"key_id": "0"}, {"filename": "x.exe"}):
@@ -90,7 +90,7 @@ def test_link_works_until_it_expires_and_only_as_signed():
     past = int(time.time()) - 1
     old = parse_qs(signer.sign("k", past, "n"))
     with pytest.raises(LinkExpired, match="expired"):
-        signer.check("k", expires=past, key_id=old["key"][0], filename="n", signature=old["signature"][0])
+        signer.check("k", expires=str(past), key_id=old["key"][0], filename="n", signature=old["signature"][0])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Works on maps in a few threads of its own, so that a page full of tiles never holds up the rest of the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import anyio
+
+from jobs.errors import MapUnreadable
+from jobs.public.problems import RequestError
+from jobs.record import OutputFile
+from service.state import State
+from service.tiles.files import MapFiles, copies_folder
+
+T = TypeVar("T")
+
+_WAITING: Final = 512  # some pages full of tiles; what comes beyond is told to come again
+
+
+class MapRoom:
+    """Finds the file of a map and works on it, `tile_threads` at a time."""
+
+    def __init__(self, parts: State) -> None:
+        settings = parts.settings
+        self._files = MapFiles(parts.storage, copies_folder(settings), settings.tile_cache_bytes)
+        self._limiter = anyio.CapacityLimiter(settings.tile_threads)
+
+    async def work(self, output: OutputFile, call: Callable[[Path], T]) -> T:
+        """Return what `call` makes of the output's file; raises RequestError where it is gone or too many wait."""
+        if self._limiter.statistics().tasks_waiting >= _WAITING:
+            raise RequestError("unavailable", "too many tiles are waiting to be drawn")
+        return await anyio.to_thread.run_sync(self._work, output, call, limiter=self._limiter)
+
+    def _work(self, output: OutputFile, call: Callable[[Path], T]) -> T:
+        path = self._files.path(output)
+        try:
+            return call(path)
+        except MapUnreadable:
+            if path.is_file():
+                raise
+        return call(self._files.path(output))  # another process made room with this copy, or the job was dismissed

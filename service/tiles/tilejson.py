@@ -1,0 +1,45 @@
+"""The TileJSON of a finished map."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from jobs.public.bodies import JSON, Link
+from jobs.record import RequestRecord
+from jobs.request import Imagery
+from service.processes import TITLES
+from service.tiles.bodies import Layer, TileJson
+from service.tiles.drawing import Extent
+from service.tiles.viewer import Viewer
+
+PNG: Final = "image/png"
+_COPERNICUS: Final = "Contains modified Copernicus Sentinel data"
+
+
+def tilejson(viewer: Viewer, layer: Layer, place: Extent, asked: RequestRecord, url: str) -> TileJson:
+    """Return the document; every address in it carries the viewer's signature."""
+    here, query = f"{url}/jobs/{viewer.job}", f"?layer={layer}&{viewer.query}"
+    return TileJson(
+        tiles=[f"{here}/tiles/{{z}}/{{x}}/{{y}}.png{query}"],
+        name=TITLES[asked.process] if layer == "map" else f"{TITLES[asked.process]}: confidence",
+        description=f"{viewer.job}, made on {asked.created:%Y-%m-%d}",
+        attribution=_attribution(Imagery.model_validate(asked.execute["inputs"]["imagery"])),
+        bounds=place.bounds,
+        center=(*place.centre, min(place.minzoom + 1, place.maxzoom)),
+        minzoom=place.minzoom,
+        maxzoom=place.maxzoom,
+        links=[
+            Link(href=f"{here}/tiles{query}", rel="self", type=JSON, title="This document, for those without a key"),
+            Link(href=f"{here}/legend{query}", rel="legend", type=JSON, title="What the colours mean"),
+            Link(href=f"{here}/legend.png{query}", rel="legend", type=PNG, title="The same as a picture"),
+        ],
+    )
+
+
+def _attribution(imagery: Imagery) -> str:
+    """Return the line web maps show in a corner, as HTML: what a client has named is escaped."""
+    if imagery.stac is None:
+        return "Cityzones"
+    sentinel = imagery.stac.collection.startswith("sentinel-")
+    return f"Cityzones; {_COPERNICUS if sentinel else f'from imagery of {escape(imagery.stac.collection)}'}"
