@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from jobs.errors import UnknownJob
 from jobs.request import Execute
+from jobs.uploads.records import UploadRecord
 from jobs.uploads.store import UploadStore
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def expire_uploads(uploads: UploadStore, jobs: JobStore, now: datetime) -> list[
                 continue
             if uploads.sweep(end.upload):
                 gone.append(end.upload)
-        # An upload that lasts was announced once and arrived since: another note says when it ends.
+        elif isinstance(record, UploadRecord):
+            # Announced once, it has arrived: another note says when it ends. Its link may have been used again.
+            uploads.sweep(end.upload, but=record)
         uploads.ledger.settle(end, gone=not lasting)
     if gone:
         log.info("%d uploads expired and were deleted", len(gone))
