@@ -17,7 +17,6 @@ from service.doorkeeper import Caller, Doorkeeper
 from service.state import Parts
 
 __all__ = [
-    "SCHEME",
     "Admin",
     "Caller",
     "OwnJob",
@@ -29,15 +28,13 @@ __all__ = [
     "own_upload",
 ]
 
-SCHEME: Final = "bearer"
-
 
 class _Admitted(SecurityBase):
     """The dependency that asks the doorkeeper, once a request; being a security scheme, it publishes itself."""
 
     def __init__(self) -> None:
-        self.model = HTTPBearer(description="a key, as `cityzones keys create` prints it")
-        self.scheme_name = SCHEME
+        self.model = HTTPBearer()
+        self.scheme_name = "bearer"
 
     async def __call__(self, request: Request) -> Caller:
         doorkeeper: Doorkeeper = request.app.state.doorkeeper()
@@ -45,13 +42,6 @@ class _Admitted(SecurityBase):
 
 
 _ADMITTED: Final = _Admitted()
-
-
-async def caller_of(request: Request, scope: Scope) -> Caller:
-    """Return who sent a request and has this scope, for routes that also let in the bearers of signed links."""
-    caller = await _ADMITTED(request)
-    caller.check(scope)
-    return caller
 
 
 def allowed(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:

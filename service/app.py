@@ -13,12 +13,25 @@ from starlette.middleware import Middleware
 from jobs.settings import Settings
 from service import contract, handlers
 from service.doorkeeper import Doorkeeper
-from service.gate import Gate
 from service.events import Streams
+from service.gate import Gate
 from service.limits import BodyLimit
 from service.probes import Probes
 from service.processes import software_version
-from service.routes import execution, files, health, jobs, landing, logs, processes, results, resumable, tiles, uploads
+from service.routes import (
+    execution,
+    files,
+    health,
+    jobs,
+    keys,
+    landing,
+    logs,
+    processes,
+    results,
+    resumable,
+    tiles,
+    uploads,
+)
 from service.state import opener
 from service.telemetry import Measured, Metrics
 from service.tiles.room import MapRoom
@@ -59,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.probes = cache(lambda: Probes(open_once()))
     handlers.install(app, settings.public_url)
-    for module in (landing, processes, execution, jobs, logs, results, tiles, resumable, uploads, files, health):
+    for module in (landing, processes, execution, jobs, logs, results, tiles, resumable, uploads, files, keys, health):
         app.include_router(module.router)
     build = app.openapi
 

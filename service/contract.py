@@ -18,6 +18,27 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     "5XX": {"description": "The service is at fault", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}},
 }
 
+# A route that asks for the caller publishes the first itself; the second is the same key in another header.
+_SCHEMES: Final[dict[str, Any]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "a key, as `cityzones keys create` prints it"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key"},
+}
+_SECURITY: Final[list[dict[str, list[str]]]] = [{name: []} for name in _SCHEMES]
+
+_SECONDS: Final = {"description": "seconds to wait", "schema": {"type": "integer"}}
+_RATE: Final = {"description": "draft-ietf-httpapi-ratelimit-headers", "schema": {"type": "string"}}
+_GUARDED: Final[dict[str, Any]] = {
+    "401": ERRORS["4XX"] | {
+        "description": "The key is missing, or opens nothing",
+        "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    },
+    "403": ERRORS["4XX"] | {"description": "The key may not do this"},
+    "429": ERRORS["4XX"] | {
+        "description": "More than the tenant's limits allow",
+        "headers": {"Retry-After": _SECONDS, "RateLimit": _RATE, "RateLimit-Policy": _RATE},
+    },
+}  # fmt: skip
+
 _CLASSIFY: Final[dict[str, Any]] = {
     "post": {
         "tags": ["Classify"],
@@ -53,6 +74,7 @@ _CLASSIFY: Final[dict[str, Any]] = {
             },
             **ERRORS,
         },
+        "security": _SECURITY,
     }
 }
 
@@ -72,5 +94,10 @@ def complete(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
         for operation in path.values():
             operation["responses"].pop("422", None)  # a parameter at fault is a 400 problem here
     document["paths"]["/classify"] = _CLASSIFY
+    document["components"]["securitySchemes"] = _SCHEMES
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        if "security" in operation:
+            operation["security"] = _SECURITY
+            operation["responses"] |= _GUARDED
     document["servers"] = [{"url": settings.public_url}]
     return document

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope as Asked
 
 from jobs.errors import Forbidden, TooManyRequests, Unauthorized
 from jobs.keys import KEY_TEXT, SCOPES, KeyRecord, Scope, opens, widened
+from jobs.loopback import is_loopback
 from jobs.public.problems import RequestError
 from jobs.rates import LocalRates
 from jobs.record import PUBLIC
+from jobs.settings import Settings
 from service.state import State
 
 # Where in the ASGI scope the headers lie that the gate adds to the answer, whatever it is.
 ADDED: Final = "cityzones.headers"
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _HOW: Final = "send a key as Authorization: Bearer or X-API-Key"
 
 
@@ -112,6 +117,28 @@ def address_of(scope: Asked) -> str:
     """Return the client's address, or an empty text where the server does not say."""
     client: Any = scope.get("client")
     return str(client[0]) if client else ""
+
+
+def comes_directly(scope: Asked) -> bool:
+    """Say whether a request comes from this machine, and through no proxy, which could speak for any other."""
+    headers = Headers(scope=scope)
+    return is_loopback(address_of(scope)) and not any(name in headers for name in _FORWARDED)
+
+
+def check_scraper(scope: Asked, settings: Settings) -> None:
+    """Raise Unauthorized unless a request may read the metrics: by their own key, or from this machine if none is set.
+
+    They tell of all tenants, so that no tenant's key opens them.
+    """
+    if settings.metrics_key is None:
+        if not comes_directly(scope):
+            raise Unauthorized("metrics are told to this machine alone; the operator may set CITYZONES_METRICS_KEY")
+    elif not hmac.compare_digest((key_in(Headers(scope=scope)) or "").encode(), _secret(settings.metrics_key)):
+        raise Unauthorized("metrics need their own key, as Authorization: Bearer")
+
+
+def _secret(value: SecretStr) -> bytes:
+    return value.get_secret_value().encode()
 
 
 def _too_often(wait: int) -> TooManyRequests:

@@ -17,13 +17,12 @@ from jobs.loopback import hostname, is_loopback
 from jobs.public.problems import RequestError
 from jobs.settings import Settings
 from models.errors import CityzonesError
-from service.doorkeeper import ADDED, Doorkeeper, address_of
+from service.doorkeeper import ADDED, Doorkeeper, comes_directly
 from service.handlers import respond_to
 
 _IN_QUERY: Final = frozenset({"api_key", "apikey", "api-key", "key", "token", "access_token"})
 # Signed links of the service's own carry the id of the secret that signed them as `key`.
 _SIGNED: Final = "signature"
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,8 @@ def check_own_machine(scope: Scope) -> None:
     header tells, or by plain requests across origins, which the Origin header tells.
     """
     headers = Headers(scope=scope)
-    if not is_loopback(address_of(scope)):
-        raise _refused("the request comes from another machine")
-    if any(name in headers for name in _FORWARDED):
-        raise _refused("the request comes through a proxy")
+    if not comes_directly(scope):
+        raise _refused("the request comes from another machine, or through a proxy")
     if not is_loopback(hostname(f"//{headers.get('host', '')}")):
         raise _refused("the Host header names another machine")
     origin = headers.get("origin")

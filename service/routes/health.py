@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobs.public import problems
+from service.doorkeeper import check_scraper
 from service.handlers import ProblemResponse
 from service.probes import PARTS, Probes
 from service.state import Parts
@@ -43,7 +44,8 @@ async def readyz(
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def metrics(request: Request) -> Response:
-    """Return the metrics in Prometheus' text format."""
+def metrics(request: Request, parts: Parts) -> Response:
+    """Return the metrics in Prometheus' text format, to this machine or by their own key."""
+    check_scraper(request.scope, parts.settings)
     counted: Metrics = request.app.state.metrics
     return Response(counted.text(), media_type=CONTENT_TYPE_LATEST)
