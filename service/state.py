@@ -83,7 +83,7 @@ class State:
 
 def open_state(settings: Settings) -> State:
     """Open everything; nothing is contacted yet, so that the interface starts while other parts still do."""
-    if settings.stores_locally and "link_secret" not in settings.model_fields_set:
+    if "link_secret" not in settings.model_fields_set:
         log.warning(
             "CITYZONES_LINK_SECRET is not set: links end with this process, and other API processes refuse them"
         )

@@ -78,6 +78,7 @@ def _links(record: JobRecord, url: str) -> list[Link]:
     ]
     if record.state == "successful" and not record.deleted:
         links.append(Link(href=f"{here}/results", rel=f"{_REL}/results", title="Results"))
+        links.append(Link(href=f"{here}/tiles", rel=f"{_REL}/tilesets-map", title="The map as tiles (TileJSON)"))
     if record.state == "failed":
         links.append(
             Link(href=f"{here}/results", rel=f"{_REL}/exceptions", type=problems.MEDIA_TYPE, title="Why it failed")
