@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, FilePath, PositiveFloat, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from jobs.loopback import hostname, is_loopback
 
@@ -98,7 +99,7 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(600, ge=0, description="requests a tenant may send a minute")
     running_jobs: int = Field(50, ge=0, description="jobs without an end a tenant may have")
     km2_per_month: float = Field(0, ge=0, description="square kilometres a tenant may map in a month")
-    upload_bytes: int = Field(0, ge=0, description="bytes of all uploads a tenant may keep")
+    upload_bytes: int = Field(20 * 1024**3, ge=0, description="bytes of all uploads a tenant may keep")
 
     # How long things are kept.
     job_days: int = Field(30, gt=0, description="days after its end on which a job's outputs are deleted")
@@ -132,7 +133,7 @@ class Settings(BaseSettings):
     stac_url: str = Field(
         "https://earth-search.aws.element84.com/v1", description="the STAC catalogue searched if a request names none"
     )
-    stac_allowed: tuple[str, ...] = Field((), description="further catalogue roots a request may name")
+    stac_allowed: Listed[str] = Field((), description="further catalogue roots a request may name")
     stac_timeout: float = Field(30.0, gt=0, description="seconds per request to a catalogue")
 
     # Mapping.
@@ -168,6 +169,13 @@ class Settings(BaseSettings):
             msg = "set both CITYZONES_S3_ACCESS_KEY_ID and CITYZONES_S3_SECRET_ACCESS_KEY, or neither"
             raise ValueError(msg)
         return self
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings that these variables tell, as a program started with them has them."""
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name.lower(): value for name, value in environment.items()}
+        return cls.model_validate(source())
 
     @cached_property
     def stores_locally(self) -> bool:

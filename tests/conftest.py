@@ -16,6 +16,7 @@ from service.stack.embedded import EmbeddedStack
 from service.stack.files import FileServer
 from service.stack.sample import make_sample
 from tests.journeys import everything, fetch, finish
+from tests.servers.stac import StaticServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +47,13 @@ def catalogue(sample: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def archive(sample: Path) -> Iterator[StaticServer]:
+    """The same catalogue where a test may make images slow."""
+    with StaticServer(sample) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def weights_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of fetched weights: with the published So2Sat network where the data folder is at hand, else empty."""
     cache = tmp_path_factory.mktemp("weights")
@@ -56,10 +64,13 @@ def weights_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, catalogue: str, weights_cache: Path) -> Iterator[EmbeddedStack]:
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, catalogue: str, archive: StaticServer, weights_cache: Path
+) -> Iterator[EmbeddedStack]:
     """Valkey, Triton, worker and service for real; blocks are small, so that jobs fan out."""
     overrides = {
         "CITYZONES_STAC_URL": catalogue,
+        "CITYZONES_STAC_ALLOWED": f"{archive.url}/catalog.json",
         "CITYZONES_BLOCK_PIXELS": "240",
         "CITYZONES_WEIGHTS_CACHE": str(weights_cache),
     }

@@ -69,9 +69,7 @@ class EmbeddedStack:
     @property
     def settings(self) -> Settings:
         """The settings the service and the worker run with."""
-        prefix = "CITYZONES_"
-        told = {k.removeprefix(prefix).lower(): v for k, v in self.environment.items() if k.startswith(prefix)}
-        return Settings.model_validate({k: v for k, v in told.items() if k in Settings.model_fields})
+        return Settings.of_environment(self.environment)
 
     @property
     def logs(self) -> Path:
@@ -126,6 +124,7 @@ class EmbeddedStack:
             "CITYZONES_SCRATCH": str(self.folder / "scratch"),
             "CITYZONES_PUBLIC_URL": self.url,
             "CITYZONES_LINK_SECRET": _secret(self.folder / "link-secret"),
+            "CITYZONES_CALLBACK_SECRET": _secret(self.folder / "callback-secret"),
             # It listens on loopback for one person, whom no quota protects from anybody.
             "CITYZONES_AUTH": "open",
             "CITYZONES_REQUESTS_PER_MINUTE": "0",
@@ -185,7 +184,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _secret(path: Path) -> str:
-    """Return the folder's own key for links, made once, so that links survive a restart."""
+    """Return a key of the folder's own, made once, so that what it has signed holds after a restart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.touch(mode=0o600)

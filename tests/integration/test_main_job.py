@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import zipfile
 
 import geopandas as gpd
@@ -15,7 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from jobs.request import DEFAULT_OUTPUTS
 from service.stack.sample import overall_accuracy, unusable
-from tests.journeys import PROCESS, fetch, finish, stac_inputs
+from tests.journeys import fetch, finish, stac_inputs
 
 
 def test_job_fans_out_and_ends_at_a_hundred_percent(finished):
@@ -117,13 +116,3 @@ def test_probabilities_come_on_request(client, sample, tmp_path):
     outputs = fetch(client, status["jobID"], tmp_path)
     with zipfile.ZipFile(outputs["probabilities"]) as archive:
         assert any(name.endswith("zarr.json") for name in archive.namelist())
-
-
-def test_dismissed_job_leaves_nothing_but_its_record(client, stack, sample):
-    job = client.submit(PROCESS, {"inputs": stac_inputs(sample)})["jobID"]
-    assert client.dismiss(job)["status"] == "dismissed"
-    time.sleep(8)
-    folder = stack.folder / "store" / "jobs" / job
-    left = sorted(path.name for path in folder.rglob("*") if path.is_file())
-    assert left == ["cancelled.json", "request.json"]
-    assert client.status(job)["status"] == "dismissed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,13 +18,15 @@ RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 class StaticServer:
     """`with StaticServer(folder) as server: server.url + "/catalog.json"`; `server.asked` lists what was requested.
 
-    GDAL reads through it with ranges and HEAD. `server.failing` holds paths that answer 503, to play a bad archive.
+    GDAL reads through it with ranges and HEAD. `server.failing` holds paths that answer 503, to play a bad archive, and
+    `server.slow` is how many seconds an image takes to answer, to play a sleepy one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked: list[str] = []
         self.failing: set[str] = set()
+        self.slow = 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -75,6 +78,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         self.owner.asked.append(self.path)
+        if ".tif" in self.path:
+            time.sleep(self.owner.slow)
         if self.path.partition("?")[0] in self.owner.failing:
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
             return
