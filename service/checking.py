@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jobs.area import Area, check_limits, parse_area
+from jobs.callbacks.subscribers import check_subscriber
 from jobs.errors import InvalidRequest, UnknownUpload
 from jobs.plan import Plan
+from jobs.record import now
 from jobs.request import Execute, parse_execute
 from jobs.sources import POINTER, check_source, finished_plan
 from jobs.uploads import UploadRecord
+from jobs.uploads.reach import check_images
 from models.cards import Card, card_of
 from models.errors import Fault, UnknownModel
 from service.access import Caller, own_upload
-from service.processes import default_model, models_of
+from service.processes import OUTPUT_TYPES, default_model, models_of
 from service.state import State
+
+_IMAGERY: Final = "/inputs/imagery/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +42,29 @@ def check_request(process: str, body: Any, caller: Caller, state: State) -> Chec
     """Check a decoded body; raises CityzonesError for everything a client can put right."""
     models_of(process)
     execute = parse_execute(body)
+    _check_formats(execute)
     source = _source(execute, process, caller, state)
     execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
     card = _card(execute, process)
     area = _area(execute, card, state)
     _check_catalogue(execute, state)
     uploads = _uploads(execute, caller, state)
+    check_subscriber(execute.subscriber, state.settings)
+    check_images({p: r for p, r in uploads.items() if p.startswith(_IMAGERY)}, area)
     if source is None:
         state.triton.check_served(card)
-    return Checked(process, execute, card, area, source, uploads)
+    return Checked(process, execute, card, area, source, tuple(uploads.values()))
+
+
+def _check_formats(execute: Execute) -> None:
+    """Raise InvalidRequest where an output is asked for in another format than its own; parameters may be left out."""
+    faults = []
+    for name, choice in (execute.outputs or {}).items():
+        asked, given = choice.format and choice.format.mediaType, OUTPUT_TYPES[name][1]
+        if asked and asked != given and asked != given.partition(";")[0]:
+            faults.append(Fault(f"/outputs/{name}/format/mediaType", f"{name} comes as {given}, not as {asked[:80]}"))
+    if faults:
+        raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
 
 
 def _source(execute: Execute, process: str, caller: Caller, state: State) -> Plan | None:
@@ -104,22 +123,25 @@ def _check_catalogue(execute: Execute, state: State) -> None:
         raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
 
 
-def _uploads(execute: Execute, caller: Caller, state: State) -> tuple[UploadRecord, ...]:
-    """Return the records of all uploads a request names; raises InvalidRequest, pointing at the unusable."""
-    found, faults = [], []
+def _uploads(execute: Execute, caller: Caller, state: State) -> dict[str, UploadRecord]:
+    """Return the records of all uploads a request names, by JSON Pointer; raises InvalidRequest at the unusable."""
+    found: dict[str, UploadRecord] = {}
+    faults = []
     for pointer, upload in execute.inputs.uploads.items():
-        wanted = "image" if pointer.startswith("/inputs/imagery/") else "vector"
+        wanted = "image" if pointer.startswith(_IMAGERY) else "vector"
         try:
             record = state.uploads.read(own_upload(upload, caller, state))
         except UnknownUpload as error:
             faults.append(Fault(pointer, error.detail))
             continue
-        found.append(record)
+        found[pointer] = record
         if record.kind != wanted:
             faults.append(Fault(pointer, f"{upload} is {_a(record.kind)} file; {_a(wanted)} file is needed here"))
+        if record.expires <= now():  # it is deleted any moment; one that a job names by then is not
+            faults.append(Fault(pointer, f"{upload} expired on {record.expires:%Y-%m-%d}: send the file again"))
     if faults:
         raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
-    return tuple(found)
+    return found
 
 
 def _a(kind: str) -> str:

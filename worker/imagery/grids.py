@@ -37,7 +37,11 @@ class Footprint:
     @property
     def lonlat(self) -> BaseGeometry:
         """The outline in longitude/latitude."""
-        return project(box(*self.bounds), "EPSG:4326", source=self.crs)
+        return self.outline("EPSG:4326")
+
+    def outline(self, crs: str) -> BaseGeometry:
+        """Return the outline in another CRS."""
+        return project(box(*self.bounds), crs, source=self.crs)
 
     @property
     def side(self) -> float:

@@ -23,6 +23,7 @@ from worker.imagery import bands as naming
 from worker.imagery.block import Imagery
 from worker.imagery.grids import Footprint, choose_grid
 from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, Stack
+from worker.imagery.tiles import ROUNDING, covered, tile_warnings
 
 POINTER: Final = "/inputs/imagery"
 _HIGHEST_REFLECTANCE: Final = 1.6
@@ -61,10 +62,11 @@ def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: 
     ]
     layers, ignored = _layers(images, card)
     used = [i for i in images if any(f.upload == i.record.upload for layer in layers for f in layer.files)]
-    covered = _covered(layers, used, card)
-    mapped, share = _mapped(area, covered)
+    files = {i.record.upload: i.footprint for i in used}
+    mapped, share = _mapped(area, covered(layers, {u: f.lonlat for u, f in files.items()}, card))
     grid = choose_grid([i.footprint for i in used], card, area, mapped)
     warnings = [w for image in used for w in image.warnings]
+    together = tile_warnings(layers, files, card, grid, area.geometry if area else None)
     return ImageryPlan(
         source="uploads",
         grid=grid_record(grid),
@@ -76,7 +78,7 @@ def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: 
         provenance="uploaded images: "
         + ", ".join(f"{i.record.filename} (sha256 {i.record.sha256[:12]})" for i in used),
         attribution="Imagery supplied by the client",
-        warnings=_once((*warnings, *ignored, *_partial(share))),
+        warnings=_once((*warnings, *ignored, *together, *_partial(share))),
     )
 
 
@@ -264,29 +266,16 @@ def _wrong_bands(missing: list[str], images: list[_Image], card: Card) -> WrongB
     return WrongBands(msg, faults=[Fault(f"{POINTER}/uploads", f"missing: {', '.join(missing)}")])
 
 
-def _covered(layers: Sequence[Layer], images: list[_Image], card: Card) -> BaseGeometry:
-    """Return where every band is, in lon/lat: each layer's files may hold different bands over different extents."""
-    outlines = {i.record.upload: i.footprint.lonlat for i in images}
-    found = []
-    for layer in layers:
-        of_band = [
-            shapely.union_all([outlines[f.upload or ""] for f in layer.files if any(b.band == band for b in f.bands)])
-            for band in card.input.bands
-        ]
-        found.append(shapely.intersection_all(of_band))
-    return shapely.union_all(found)
-
-
-def _mapped(area: Area | None, covered: BaseGeometry) -> tuple[Area, float]:
+def _mapped(area: Area | None, reached: BaseGeometry) -> tuple[Area, float]:
     """Return the part of the area that imagery covers, and its share of the area; raises NoImagery."""
     if area is None:
-        whole = shapely.orient_polygons(covered)
+        whole = shapely.orient_polygons(reached)
         return Area(whole, _km2(whole)), 1.0
-    both = area.geometry.intersection(covered)
+    both = area.geometry.intersection(reached)
     share = both.area / area.geometry.area
     if share <= 0:
         msg = (
-            f"the area of interest ({_extent(area.geometry)}) lies outside the uploaded image ({_extent(covered)}; "
+            f"the area of interest ({_extent(area.geometry)}) lies outside the uploaded image ({_extent(reached)}; "
             "west, south, east, north in degrees): draw it inside, or upload the right image"
         )
         raise NoImagery(msg, faults=[Fault("/inputs/aoi", "outside the imagery")])
@@ -302,7 +291,7 @@ def _extent(geometry: BaseGeometry) -> str:
 
 
 def _partial(share: float) -> list[Warned]:
-    if share >= 0.999:  # noqa: PLR2004 - less than a thousandth is rounding
+    if share >= 1 - ROUNDING:
         return []
     detail = f"imagery covers {100 * share:.1f} % of the area of interest; the rest is left without data"
     return [Warned(code="partial-coverage", detail=detail)]

@@ -61,6 +61,18 @@ def test_uploads_of_the_wrong_kind_are_pointed_at(api: Api, tmp_path: Path) -> N
     assert api.execute({"inputs": right}).status_code == 201
 
 
+def test_images_beside_the_area_or_named_twice_are_refused_at_once(api: Api, tmp_path: Path) -> None:
+    upload = api.upload(write_image(tmp_path / "i.tif", side=(200, 200))).json()["upload"]
+    elsewhere = {"imagery": {"uploads": [upload]}, "aoi": {"bbox": [2.30, 48.80, 2.32, 48.82]}}
+    body = problem(api.execute({"inputs": elsewhere}), 422, "no-imagery")
+    assert body["errors"][0]["pointer"] == "/inputs/aoi"
+    assert "13.3" in body["detail"]
+    twice = problem(api.execute({"inputs": {"imagery": {"uploads": [upload, upload]}}}), 422, "invalid-request")
+    assert twice["errors"][0]["pointer"] == "/inputs/imagery/uploads/1"
+    inside = {"imagery": {"uploads": [upload]}, "aoi": {"bbox": [13.38, 52.505, 13.40, 52.515]}}
+    assert api.execute({"inputs": inside}).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("data", "status"), [(b"MZ\x90\x00", 415), (b"<VRTDataset/>", 415), (b"", 415), (b"II*\x00" + b"\0" * 50, 422)]
 )
@@ -229,6 +241,13 @@ def test_what_is_past_its_date_is_deleted_unless_a_job_needs_it(api: Api, tmp_pa
     assert store.storage.keys("uploads") + store.storage.keys("upload-ends") == []
     assert store.storage.keys("tenants/public/uploads") == []
     assert expire(days=8) == []
+
+
+def test_an_upload_past_its_date_starts_no_job(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = api.upload(write_image(tmp_path / "i.tif")).json()["upload"]
+    monkeypatch.setattr("service.checking.now", lambda: now() + timedelta(days=7, minutes=1))
+    body = problem(api.execute({"inputs": {"imagery": {"uploads": [upload]}}}), 422, "invalid-request")
+    assert "send the file again" in body["detail"]
 
 
 def test_leftovers_of_a_crash_go_with_time(api: Api, tmp_path: Path) -> None:
