@@ -10,18 +10,19 @@ import typer
 from rich.table import Table
 
 from models.errors import CityzonesError
-from service.cli_map import FAILED, LOCAL, AsJson, Outcome, Url, console, reported, say_problem
+from service.cli_map import FAILED, LOCAL, AsJson, Key, Outcome, Url, console, reported, say_problem
 from service.client import Client
 
 
 def jobs(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
     url: Url = LOCAL,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
     found: list[dict[str, Any]] = []
-    with reported(Outcome(), as_json=False), Client(url) as client:
+    with reported(Outcome(), as_json=False), Client(url, key) as client:
         found = client.jobs(limit=limit)
     if as_json:
         sys.stdout.write(json.dumps({"jobs": found}) + "\n")
@@ -34,11 +35,14 @@ def jobs(
 
 
 def status(
-    job: Annotated[str, typer.Argument(help="Id of the job.")], url: Url = LOCAL, as_json: AsJson = False
+    job: Annotated[str, typer.Argument(help="Id of the job.")],
+    url: Url = LOCAL,
+    key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say how a job stands; exits 1 for a job that failed."""
     found: dict[str, Any] = {}
-    with reported(Outcome(), as_json=False), Client(url) as client:
+    with reported(Outcome(), as_json=False), Client(url, key) as client:
         found = client.status(job)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
@@ -59,6 +63,7 @@ def recover(
     from jobs.live import LiveJobs, connect  # noqa: PLC0415
     from jobs.queue import make_app  # noqa: PLC0415
     from jobs.recover import recover as bring_back  # noqa: PLC0415
+    from jobs.recover import recover_callbacks  # noqa: PLC0415
     from jobs.settings import Settings  # noqa: PLC0415
     from jobs.storage import Storage  # noqa: PLC0415
     from jobs.store import JobStore  # noqa: PLC0415
@@ -66,10 +71,12 @@ def recover(
     settings = Settings()
     store = JobStore(Storage(settings), LiveJobs(connect(settings.live_url)))
     try:
-        found = bring_back(store, make_app(settings), settings, all_jobs=all_jobs)
+        app = make_app(settings)
+        found = bring_back(store, app, settings, all_jobs=all_jobs)
+        callbacks = recover_callbacks(store, app, settings)
     except CityzonesError as error:
         say_problem({"detail": error.detail})
         raise typer.Exit(FAILED) from error
     for job in found:
         sys.stdout.write(f"{job}\n")
-    console.print(f"{len(found)} enqueued")
+    console.print(f"{len(found)} enqueued; {len(callbacks)} callbacks are due")

@@ -27,6 +27,7 @@ _FINE: Final = 10
 _OFFER: Final = "Dismiss the job? Otherwise it goes on; cityzones status tells how it stands"
 
 Url = Annotated[str, typer.Option(envvar="CITYZONES_PUBLIC_URL", help="Where the service is.")]
+Key = Annotated[str | None, typer.Option(envvar="CITYZONES_API_KEY", show_envvar=True, help="Key of the service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 
 
@@ -89,6 +90,7 @@ def map_area(
     ] = None,
     process: Annotated[str, typer.Option(help="What to map.")] = PROCESS,
     url: Url = LOCAL,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Map an area of interest, the images given, or a finished job once more, and download the outputs."""
@@ -106,7 +108,7 @@ def map_area(
     stac = {"collection": stac_collection, "datetime": datetime, "max_cloud_cover": max_cloud, "catalogue": catalogue}
     described = {"bands": bands.split(",") if bands else None, "scale": scale, "offset": offset}
     outcome = Outcome()
-    with reported(outcome, as_json=as_json), Client(url) as client:
+    with reported(outcome, as_json=as_json), Client(url, key) as client:
         if job:
             inputs["imagery"] = {"job": job}
         elif image:

@@ -52,12 +52,14 @@ class BrokenDownload(CityzonesError):
 class Client:
     """A client of one service: `with Client(url) as client: client.submit("local-climate-zones", body)`.
 
-    Every method may raise ServiceUnreachable, and Refused with the service's problem.
+    `key` is sent to the service alone, never along a link it answers with. Every method may raise ServiceUnreachable,
+    and Refused with the service's problem.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=True)
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +78,9 @@ class Client:
             with path.open("rb") as file:
                 watched = _Watched(file, progress)
                 files: Any = {"file": (path.name, watched, "application/octet-stream")}
-                return self._http.post(f"{self.url}/uploads", files=files, timeout=_UPLOAD_TIMEOUT)
+                return self._http.post(
+                    f"{self.url}/uploads", files=files, headers=self._headers, timeout=_UPLOAD_TIMEOUT
+                )
 
         return _object(self._answer(send, again=False))
 
@@ -91,7 +95,7 @@ class Client:
     def watch(self, job: str) -> Iterator[dict[str, Any]]:
         """Yield a job's statusInfo again and again, as often as Retry-After allows, until the job has ended."""
         while True:
-            answer = self._answer(lambda: self._http.get(f"{self.url}/jobs/{job}"), again=True)
+            answer = self._answer(lambda: self._ask("GET", f"/jobs/{job}"), again=True)
             status = _object(answer)
             yield status
             if status.get("status") in {"successful", "failed", "dismissed"}:
@@ -142,7 +146,10 @@ class Client:
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         again = method in {"GET", "DELETE"}
-        return _object(self._answer(lambda: self._http.request(method, f"{self.url}{path}", **options), again=again))
+        return _object(self._answer(lambda: self._ask(method, path, **options), again=again))
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._http.request(method, f"{self.url}{path}", headers=self._headers, **options)
 
     def _answer(self, send: Callable[[], httpx.Response], *, again: bool) -> httpx.Response:
         """Send, and send again where the service says "not now", or where repeating is harmless and nothing came."""

@@ -39,6 +39,8 @@ def up(
     with _ended_by_signals() as ended, _told_plainly(), told(stack, console):
         typer.echo(stack.url)
         console.print(f"Cityzones is up at [bold]{stack.url}[/] - logs in {stack.logs} - Ctrl-C stops it")
+        if stack.settings.auth == "open":
+            console.print("open mode: no key is asked, everybody on this machine may do everything", style="yellow")
         while not ended.wait(2.0):
             failure = stack.failed()
             if failure:
