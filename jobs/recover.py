@@ -48,12 +48,13 @@ def recover_callbacks(store: JobStore, app: Celery, settings: Settings) -> list[
 
 
 def _is_due(store: JobStore, job: str) -> bool:
-    ended = store.ended(job)
     try:
-        event = ending_event(store.request(job), ended) if ended else None
+        request = store.request(job)
     except UnknownJob:
         return True  # its delivery tidies up
-    return bool(ended) and (event is None or is_due(store.outbox.last(job, event)))
+    ended = store.ended(job)
+    event = ending_event(request, ended) if ended else None
+    return ended is not None and (event is None or is_due(store.outbox.last(job, event)))
 
 
 def _silent(store: JobStore, job: str, settings: Settings) -> bool:

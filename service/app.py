@@ -19,6 +19,7 @@ from service.limits import BodyLimit
 from service.probes import Probes
 from service.processes import software_version
 from service.routes import (
+    callbacks,
     execution,
     files,
     health,
@@ -72,7 +73,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.probes = cache(lambda: Probes(open_once()))
     handlers.install(app, settings.public_url)
-    for module in (landing, processes, execution, jobs, logs, results, tiles, resumable, uploads, files, keys, health):
+    for module in (
+        landing,
+        processes,
+        execution,
+        jobs,
+        logs,
+        results,
+        tiles,
+        resumable,
+        uploads,
+        files,
+        keys,
+        callbacks,
+        health,
+    ):
         app.include_router(module.router)
     build = app.openapi
 

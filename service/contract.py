@@ -9,6 +9,7 @@ from jobs.public.bodies import ProblemBody
 from jobs.public.problems import MEDIA_TYPE
 from jobs.request import Execute
 from jobs.settings import Settings
+from service.callbacks import CALLBACKS
 
 _PROBLEM: Final[dict[str, Any]] = {"$ref": "#/components/schemas/ProblemBody"}
 
@@ -89,6 +90,7 @@ def complete(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
         | {"code": {"type": "string", "enum": list(problems.PROBLEMS)}}
     }
     execution = document["paths"]["/processes/{process}/execution"]["post"]
+    execution["callbacks"] = CALLBACKS
     execution["requestBody"]["content"]["application/json"]["schema"].pop("$defs", None)
     for path in document["paths"].values():
         for operation in path.values():

@@ -118,6 +118,14 @@ class StatusInfo(Body):
     links: list[Link]
 
 
+class CallbackSecret(Body):
+    """What a tenant verifies its callbacks with; `previous` while it is rotated out."""
+
+    tenant: str
+    secret: str
+    previous: str | None = None
+
+
 class JobList(Body):
     """Jobs, newest first."""
 

@@ -44,7 +44,7 @@ def landing(parts: Parts, response: Response, accept: Annotated[str, Header()] =
 @router.get("/conformance", summary="Conformance classes")
 def conformance() -> Conformance:
     """Return the classes of OGC API - Processes 1.0 that hold here."""
-    names = ("core", "ogc-process-description", "json", "job-list", "dismiss")
+    names = ("core", "ogc-process-description", "json", "job-list", "callback", "dismiss")
     return Conformance(conformsTo=[f"{_CONF}/{name}" for name in names])
 
 
@@ -123,6 +123,7 @@ def _problem(code: str, public_url: str) -> dict[str, Any]:
 def _links(url: str) -> list[Link]:
     return [
         Link(href=f"{url}/", rel="self", title="This document"),
+        Link(href=f"{url}/", rel="alternate", type="text/html", title="This document as a page"),
         Link(
             href=f"{url}/openapi.json",
             rel="service-desc",
