@@ -79,6 +79,10 @@ class Settings(BaseSettings):
         24, gt=0, description="hours after which an upload that was announced and is not complete is deleted"
     )
     max_body_bytes: int = Field(8 * 1024**2, gt=0, description="limit of every body that is not an upload")
+    body_idle_seconds: float = Field(30.0, gt=0, description="seconds without a byte after which a body is given up")
+    body_bytes_per_second: int = Field(
+        1000, ge=0, description="bytes a second below which a body is given up, after 30 s of waiting for it"
+    )
     max_pixels: int = Field(500_000_000, gt=0, description="pixels an uploaded image may have")
     max_features: int = Field(2_000_000, gt=0, description="features an uploaded vector file may have")
     max_vertices: int = Field(10_000, gt=0, description="vertices an area of interest may have")

@@ -12,10 +12,9 @@ from starlette.middleware import Middleware
 
 from jobs.settings import Settings
 from service import contract, handlers
+from service.around import around
 from service.doorkeeper import Doorkeeper
 from service.events import Streams
-from service.gate import Gate
-from service.limits import BodyLimit
 from service.probes import Probes
 from service.processes import software_version
 from service.routes import (
@@ -34,7 +33,7 @@ from service.routes import (
     uploads,
 )
 from service.state import opener
-from service.telemetry import Measured, Metrics
+from service.telemetry import Metrics
 from service.tiles.room import MapRoom
 from service.tus import Tus
 
@@ -57,13 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=[
-            Middleware(Measured, metrics=metrics),
-            Middleware(handlers.ProblemsOnly, public_url=settings.public_url),
-            Middleware(BodyLimit, settings=settings),
-            Middleware(Gate, settings=settings),
-            Middleware(Tus, public_url=settings.public_url),
-        ],
+        middleware=[*around(settings, metrics), Middleware(Tus, public_url=settings.public_url)],
         responses=contract.ERRORS,
     )
     app.state.open = open_once

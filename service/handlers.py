@@ -72,7 +72,7 @@ def respond_to(error: CityzonesError, *, public_url: str, instance: str) -> Prob
 
 
 def install(app: FastAPI, public_url: str) -> None:
-    """Teach an application to answer every exception with a problem."""
+    """Teach an application to answer the exceptions it foresees with problems."""
 
     async def ours(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, CityzonesError)  # noqa: S101 - registered for this class below
@@ -99,14 +99,10 @@ def install(app: FastAPI, public_url: str) -> None:
         detail = "the client went away while it sent the body"
         return respond("malformed-request", detail, public_url=public_url, instance=request.url.path)
 
-    async def unforeseen(request: Request, error: Exception) -> ProblemResponse:
-        return respond("internal", str(error), public_url=public_url, instance=request.url.path, error=error)
-
     app.add_exception_handler(CityzonesError, ours)
     app.add_exception_handler(RequestValidationError, parameters)
     app.add_exception_handler(HTTPException, bare)
     app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(Exception, unforeseen)
 
 
 def _methods(request: Request) -> set[str]:
@@ -114,6 +110,34 @@ def _methods(request: Request) -> set[str]:
     routes = request.app.routes
     scopes = {method: {**request.scope, "method": method} for method in _ASKED}
     return {m for m, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unforeseen:
+    """Pure ASGI middleware: an exception nothing else answers leaves as a problem.
+
+    The framework would answer it outside every middleware, where no header is added any more.
+    """
+
+    app: ASGIApp
+    public_url: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass requests through; where the answer has begun, the exception goes on and the server ends it."""
+        begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            answer = respond("internal", str(error), public_url=self.public_url, instance=scope["path"], error=error)
+            await answer(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)

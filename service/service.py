@@ -17,12 +17,11 @@ from jobs.settings import Settings
 from models.cards import card_of
 from models.errors import CityzonesError
 from service.app import create_app
+from service.around import around
 from service.classify import classify_tile
-from service.gate import Admission, Gate
-from service.handlers import ProblemsOnly, respond_to
-from service.limits import BodyLimit
+from service.gate import Admission
+from service.handlers import respond_to
 from service.state import State
-from service.telemetry import Measured
 
 settings = Settings()
 app = create_app(settings)
@@ -105,12 +104,10 @@ class _Cityzones:
 
 
 Cityzones = bentoml.service(name="cityzones", **_CONFIG)(_Cityzones)
-# Outermost first. The REST interface carries the same inside, for those who serve it without BentoML.
+# Outermost first. The REST interface carries what is around it itself, for those who serve it without BentoML.
 Cityzones.add_asgi_middleware(Face, rest=app)
-Cityzones.add_asgi_middleware(Measured, metrics=app.state.metrics, route=NATIVE)
-Cityzones.add_asgi_middleware(ProblemsOnly, public_url=settings.public_url)
-Cityzones.add_asgi_middleware(BodyLimit, settings=settings)
-Cityzones.add_asgi_middleware(Gate, settings=settings)
+for layer in around(settings, app.state.metrics, NATIVE):
+    Cityzones.add_asgi_middleware(layer.cls, *layer.args, **layer.kwargs)
 Cityzones.add_asgi_middleware(
     Admission, path=NATIVE, needs="submit", doorkeeper=app.state.doorkeeper, public_url=settings.public_url
 )

@@ -44,9 +44,12 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "not-found": Problem(404, "Nothing is here", "Start from the links of the landing page."),
     "method-not-allowed": Problem(405, "The resource has no such method", "Use a method of the Allow header."),
     "not-acceptable": Problem(406, "No such representation", "Accept application/json."),
+    "request-timeout": Problem(408, "The body came too slowly", "Send it again, or in parts, to /uploads/resumable."),
     "body-too-large": Problem(413, "The body is too large", "Send less; large files go to /uploads."),
+    "uri-too-long": Problem(414, "The address is too long", "Send what is long in a body."),
     "unsupported-media-type": Problem(415, "The body has the wrong type", "Use the Content-Type the resource names."),
     "range-not-satisfiable": Problem(416, "The range lies outside the file", "Ask for bytes within its size."),
+    "headers-too-large": Problem(431, "The headers are too large", "Send fewer and shorter headers."),
     "too-many-requests": Problem(429, "Too many requests", _TRY_LATER),
     "too-many-jobs": Problem(429, "Too many jobs are running", "Wait for one to end, or dismiss one; then try again."),
     "area-quota-exceeded": Problem(
@@ -165,8 +168,9 @@ PROBLEMS: Final[dict[str, Problem]] = {
 # Which row stands for a bare HTTP status that carries no code of ours.
 BY_STATUS: Final[dict[int, str]] = {
     400: "malformed-request", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
-    406: "not-acceptable", 413: "body-too-large", 415: "unsupported-media-type", 416: "range-not-satisfiable",
-    422: "invalid-parameter", 429: "too-many-requests", 503: "unavailable", 504: "timeout",
+    406: "not-acceptable", 408: "request-timeout", 413: "body-too-large", 414: "uri-too-long",
+    415: "unsupported-media-type", 416: "range-not-satisfiable", 422: "invalid-parameter", 429: "too-many-requests",
+    431: "headers-too-large", 503: "unavailable", 504: "timeout",
 }  # fmt: skip
 
 

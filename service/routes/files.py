@@ -29,6 +29,7 @@ _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "Cache-Control": "private, max-age=300",
+    "Cross-Origin-Resource-Policy": "cross-origin",  # the link opens it, whichever page it stands on
 }
 
 

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jobs.public import problems
 from jobs.public.bodies import JSON, Conformance, Landing, Link
 from models.classes import CLASSES
+from service.headers import PAGE
 from service.processes import TITLES, offered, software_version
 from service.state import Parts
 
@@ -38,7 +39,7 @@ def landing(parts: Parts, response: Response, accept: Annotated[str, Header()] =
     url = parts.settings.public_url
     body = Landing(title="Cityzones", description=_DESCRIPTION, links=_links(url))
     response.headers["Vary"] = "Accept"
-    return HTMLResponse(page(body), headers={"Vary": "Accept"}) if prefers_html(accept) else body
+    return HTMLResponse(page(body), headers={"Vary": "Accept"} | PAGE) if prefers_html(accept) else body
 
 
 @router.get("/conformance", summary="Conformance classes")

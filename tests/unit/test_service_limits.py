@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from jobs.settings import Settings
 from service.handlers import ProblemsOnly
@@ -96,3 +98,50 @@ def test_foreign_errors_leave_as_problems() -> None:
     assert hidden.headers["x-kept"] == "yes"
     missing = asyncio.run(run("/nowhere"))
     assert missing.json()["code"] == "not-found"
+
+
+def _slowly(settings: Settings, pauses: list[float]) -> tuple[int, dict[str, object]]:
+    """Send a body of one byte after every pause to an application that reads it, and return what it answers."""
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(str(len(await Request(scope, receive).body())))(scope, receive, send)
+
+    async def run() -> httpx.Response:
+        waits = iter(pauses)
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            pause = next(waits, None)
+            if pause is None:
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await anyio.sleep(pause)
+            return {"type": "http.request", "body": b"a", "more_body": True}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/x", "query_string": b"", "headers": [], "raw_path": b"/x"}
+        await BodyLimit(reads, settings)(scope, receive, send)
+        return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"])
+
+    answer = asyncio.run(run())
+    if answer.status_code >= 400:
+        assert answer.headers["connection"] == "close"
+        return answer.status_code, answer.json()
+    return answer.status_code, {"text": answer.text}
+
+
+def test_a_body_that_stops_coming_is_given_up(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, body_idle_seconds=0.2)
+    assert _slowly(settings, [0.05, 0.05]) == (200, {"text": "2"})
+    status, told = _slowly(settings, [0.05, 5.0])
+    assert (status, told["code"]) == (408, "request-timeout")
+
+
+def test_a_body_in_drops_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.limits._PATIENCE", 0.2)
+    settings = settings_in(tmp_path, body_bytes_per_second=1000)
+    assert _slowly(settings, [0.01] * 5)[0] == 200
+    status, told = _slowly(settings, [0.03] * 100)
+    assert (status, told["code"]) == (408, "request-timeout")
+    assert _slowly(settings_in(tmp_path, body_bytes_per_second=0), [0.03] * 10)[0] == 200

@@ -1,0 +1,90 @@
+"""Headers of every answer: what browsers may do with it, and which pages from elsewhere may read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.settings import Settings
+
+_PREFLIGHT_SECONDS: Final = 600
+_METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+_SENT: Final = (
+    "Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer",
+    "Range", "Repr-Digest", "Tus-Resumable", "Upload-Checksum", "Upload-Length", "Upload-Metadata", "Upload-Offset",
+)  # fmt: skip
+_READ: Final = (
+    "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Idempotency-Replayed", "Link", "Location",
+    "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "Tus-Checksum-Algorithm", "Tus-Extension",
+    "Tus-Max-Size", "Tus-Resumable", "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Offset",
+    "WWW-Authenticate",
+)  # fmt: skip
+_DEFAULTS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+_A_YEAR: Final = "max-age=31536000"
+_HIDDEN: Final = b"server"
+
+# A page of ours: it styles itself, and asks nobody else for anything.
+PAGE: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityHeaders:
+    """Pure ASGI middleware: adds the headers above where the resource says nothing else, and names no server."""
+
+    app: ASGIApp
+    public_url: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request through; complete the head of its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = self._completed(message.get("headers", ()))
+            await send(message)
+
+        await self.app(scope, receive, watch)
+
+    def _completed(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        kept = [(name, value) for name, value in headers if name.lower() != _HIDDEN]
+        told = {name.lower() for name, _ in kept}
+        transport = {"Strict-Transport-Security": _A_YEAR} if urlsplit(self.public_url).scheme == "https" else {}
+        added = ((name.lower().encode(), value.encode()) for name, value in (_DEFAULTS | transport).items())
+        return kept + [(name, value) for name, value in added if name not in told]
+
+
+def cross_origin(settings: Settings) -> list[Middleware]:
+    """Return the middleware that lets pages of `cors_origins` read answers; none where none are named.
+
+    Keys travel in headers that a page sets itself, so cookies and other credentials of the browser are never allowed.
+    """
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=_METHODS,
+            allow_headers=_SENT,
+            expose_headers=_READ,
+            max_age=_PREFLIGHT_SECONDS,
+        )
+    ]
