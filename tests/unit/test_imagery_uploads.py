@@ -13,10 +13,10 @@ from shapely.geometry import Point
 
 from jobs.area import Area, parse_area, project
 from jobs.errors import BadImage, NoImagery, WrongBands
+from jobs.scenes.bands import canonical, in_filename, in_text
 from models.cards import Domain, card_of
 from tests.unit.imagery_samples import BANDS, CARD, LEFT, TOP, Desk, city, codes, write
 from worker.imagery import ImageryPlan
-from worker.imagery.bands import canonical, in_filename, in_text
 
 
 @pytest.fixture

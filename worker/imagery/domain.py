@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.record import Warned
+from jobs.scenes.bands import VISIBLE, canonical
 from models.cards import Card
-from worker.imagery.bands import VISIBLE, canonical
 
 # A normal distribution's inter-quartile range in standard deviations.
 _IQR_SIGMAS: Final = 1.349

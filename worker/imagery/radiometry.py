@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,11 +9,12 @@ import numpy as np
 import pystac
 from numpy.typing import NDArray
 
+from jobs.scenes.facts import baseline_of, first_told
+
 # Reflectance = number / 10000 - 0.1 from baseline 04.00 on (ESA, January 2022), = number / 10000 before.
 SCALE: Final = 0.0001
 OFFSET: Final = -0.1
 _BASELINE_WITH_OFFSET: Final = 4.0
-_IN_ID: Final = re.compile(r"_N(\d{2})(\d{2})_")
 # Surface reflectance may be slightly negative over water and in shadow, but not this far, and not often.
 _IMPOSSIBLE: Final = -0.03
 _SHARE: Final = 0.02
@@ -37,7 +37,7 @@ def decide(item: pystac.Item, assets: list[pystac.Asset]) -> Radiometry:
     earth-search says `boa_offset_applied` true beside an offset of -0.1 in its bands: the flag counts. The date is
     never used: archives are reprocessed.
     """
-    applied = _first(item.properties, "earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+    applied = first_told(item.properties, "earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
     scale, offset = _of_bands(assets)
     if applied is True:
         return Radiometry(scale or SCALE, 0.0, "the item says that the offset has been applied to its numbers")
@@ -69,25 +69,6 @@ def confirm(decided: Radiometry, numbers: NDArray[Any], valid: NDArray[np.bool_]
         return Radiometry(decided.scale, 0.0, why, doubtful=True)
     darkest = float(np.percentile(reflectance, 1))
     return replace(decided, why=f"{decided.why}; darkest percentile {darkest:.3f}")
-
-
-def baseline_of(item: pystac.Item) -> float | None:
-    """Return the processing baseline (5.11) from the properties or from ESA's product name, or None."""
-    told = _first(
-        item.properties, "s2:processing_baseline", "sentinel:processing_baseline", "processing:version",
-        "processing_baseline",
-    )  # fmt: skip
-    try:
-        if told is not None:
-            return float(told)
-    except (TypeError, ValueError):
-        pass
-    name = _IN_ID.search(f"{item.id}_{item.properties.get('s2:product_uri', '')}_")
-    return float(f"{name[1]}.{name[2]}") if name else None
-
-
-def _first(properties: dict[str, Any], *names: str) -> Any:
-    return next((properties[n] for n in names if properties.get(n) is not None), None)
 
 
 def _of_bands(assets: list[pystac.Asset]) -> tuple[float | None, float | None]:

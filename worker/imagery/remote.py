@@ -16,24 +16,16 @@ import requests
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 from jobs.errors import ImageryUnavailable
 from jobs.inspection.raster import DRIVERS
+from jobs.scenes.catalogue import retries
 from jobs.settings import Settings
 
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xffO\xffQ")
 _ATTEMPTS: Final = 3
 _PARALLEL: Final = 8
 _REDIRECTS: Final = range(300, 400)
-
-
-def retries(*, total: int = _ATTEMPTS) -> Retry:
-    """Return how requests are repeated: a few times, with back-off, where the other side was busy or not there."""
-    return Retry(
-        total=total, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None,
-        redirect=0, raise_on_redirect=False, raise_on_status=False, respect_retry_after_header=False,
-    )  # fmt: skip
 
 
 def refusal(href: str, catalogue: str) -> str | None:

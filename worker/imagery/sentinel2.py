@@ -18,18 +18,18 @@ from jobs.errors import NoImagery
 from jobs.plan import grid_record
 from jobs.record import Warned
 from jobs.request import StacSearch
+from jobs.scenes import catalogue
+from jobs.scenes.items import MOST_OVERPASSES, Choice, Usable, choose, overpasses
 from jobs.settings import Settings
 from models.cards import Card
 from models.errors import Fault
-from worker.imagery import catalogue, remote
+from worker.imagery import remote
 from worker.imagery.block import clouded_classes
 from worker.imagery.coarse import coarse_grid, read_coarse
-from worker.imagery.items import Choice, Usable, choose
 from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, SceneRecord, Stack
 from worker.imagery.radiometry import Radiometry, confirm, decide
 from worker.imagery.sampling import Mask
 
-MOST_STACKS: Final = 3
 _CANDIDATES: Final = 12
 _PARALLEL: Final = 8
 _COPERNICUS: Final = "Contains modified Copernicus Sentinel data"
@@ -65,7 +65,7 @@ def plan_stac(wanted: StacSearch, card: Card, area: Area, settings: Settings) ->
     grid = utm_grid(area, card.input.resolution)
     coarse = coarse_grid(grid)
     inside = _inside(area, coarse)
-    days = _best(_looked_at(_candidates(choice.usable), coarse, settings), inside)
+    days = _best(_looked_at(overpasses(choice.usable, most=_CANDIDATES), coarse, settings), inside)
     coverage = float((np.any([d.seen for d in days], axis=0) & inside).sum() / inside.sum()) if days else 0.0
     if coverage == 0:
         raise _all_clouded(wanted, choice)
@@ -114,16 +114,6 @@ def _href(asset: pystac.Asset) -> str:
     return str(asset.get_absolute_href() or asset.href)
 
 
-def _candidates(usable: Sequence[Usable]) -> list[list[Usable]]:
-    """Group items by overpass and return the dozen with the least cloud, newest first among equals."""
-    days: dict[str, list[Usable]] = {}
-    for one in usable:
-        days.setdefault(one.solar_day, []).append(one)
-    newest = sorted(days, reverse=True)
-    clearest = sorted(newest, key=lambda d: sum(u.cloud_cover or 0.0 for u in days[d]) / len(days[d]))
-    return [sorted(days[d], key=lambda u: u.item.id) for d in clearest[:_CANDIDATES]]
-
-
 def _looked_at(groups: list[list[Usable]], coarse: Grid, settings: Settings) -> list[_Day]:
     """Read every candidate's scene classification coarsely: where it is clear over the area."""
     everything = [u for group in groups for u in group]
@@ -154,7 +144,7 @@ def _best(days: list[_Day], inside: Mask) -> list[_Day]:
     """Choose overpasses one by one, each time the one that adds most: pixels not seen yet count most."""
     looks = np.zeros(inside.shape, np.int64)
     chosen: list[_Day] = []
-    while len(chosen) < MOST_STACKS:
+    while len(chosen) < MOST_OVERPASSES:
         gains = [float((_WORTH[looks] * (d.seen & inside)).sum()) if d not in chosen else 0.0 for d in days]
         if not gains or max(gains) <= 0:
             break

@@ -16,10 +16,10 @@ from jobs.errors import BadImage, NoImagery, WrongBands
 from jobs.plan import grid_record
 from jobs.record import Warned
 from jobs.request import Imagery as ImageryInput
+from jobs.scenes import bands as naming
 from jobs.uploads import UploadRecord, UploadStore
 from models.cards import Card
 from models.errors import Fault
-from worker.imagery import bands as naming
 from worker.imagery.block import Imagery
 from worker.imagery.grids import Footprint, choose_grid
 from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, Stack

@@ -15,11 +15,12 @@ from shapely.geometry.base import BaseGeometry
 from jobs.area import Area
 from jobs.errors import InvalidRequest
 from jobs.request import StacSearch
+from jobs.scenes.bands import canonical
+from jobs.scenes.facts import baseline_of, footprint
 from models.errors import Fault
-from worker.imagery.bands import canonical
-from worker.imagery.catalogue import footprint
-from worker.imagery.radiometry import baseline_of
 
+# A map is made of the clearest so many.
+MOST_OVERPASSES: Final = 3
 _SAME_PLACE: Final = 0.9
 _TILE: Final = re.compile(r"(?:^|_)T?(\d{2}[C-X][A-Z]{2})(?:_|$)")
 _BASELINE: Final = re.compile(r"_N\d{2}\.\d{2}$")
@@ -70,6 +71,16 @@ def choose(items: Sequence[pystac.Item], wanted: StacSearch, area: Area, bands: 
         else:
             usable.append(fit)
     return Choice(tuple(_newest(usable)), refused)
+
+
+def overpasses(usable: Sequence[Usable], *, most: int) -> list[list[Usable]]:
+    """Group items by overpass and return those with the least cloud, newest first among equals."""
+    days: dict[str, list[Usable]] = {}
+    for one in usable:
+        days.setdefault(one.solar_day, []).append(one)
+    newest = sorted(days, reverse=True)
+    clearest = sorted(newest, key=lambda d: sum(u.cloud_cover or 0.0 for u in days[d]) / len(days[d]))
+    return [sorted(days[d], key=lambda u: u.item.id) for d in clearest[:most]]
 
 
 def _fit(

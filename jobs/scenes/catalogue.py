@@ -16,21 +16,20 @@ from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from requests.adapters import HTTPAdapter
-from shapely.errors import ShapelyError
-from shapely.geometry import shape
+from urllib3.util.retry import Retry
 
 from jobs.area import Area
 from jobs.errors import ImageryUnavailable, InvalidRequest, NoImagery
 from jobs.request import StacSearch
 from jobs.settings import Settings
 from models.errors import Fault
-from worker.imagery.remote import retries
 
 MAX_ITEMS: Final = 500
 _PAGE: Final = 100
 _WALKED: Final = 2000
 _MAX_ANSWER: Final = 64 * 1024**2
 _TIMEOUTS: Final = 10
+_ATTEMPTS: Final = 3
 _FAILURES: Final = (
     requests.RequestException,
     APIError,
@@ -41,6 +40,14 @@ _FAILURES: Final = (
     TypeError,
     AttributeError,
 )
+
+
+def retries() -> Retry:
+    """Return how requests are repeated: a few times, with back-off, where the other side was busy or not there."""
+    return Retry(
+        total=_ATTEMPTS, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None,
+        redirect=0, raise_on_redirect=False, raise_on_status=False, respect_retry_after_header=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +208,3 @@ def _may_hold(collection: dict[str, Any], area: Area) -> bool:
     return not boxes or any(
         len(b) != corners or (b[0] <= east and b[2] >= west and b[1] <= north and b[3] >= south) for b in boxes
     )
-
-
-def footprint(item: pystac.Item) -> Any | None:
-    """Return an item's outline as a valid geometry, or None where it has none."""
-    try:
-        return None if item.geometry is None else shape(item.geometry).buffer(0)
-    except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return None

@@ -1,0 +1,1 @@
+"""Scenes of a STAC catalogue: searched, filtered and grouped by overpass, without reading a pixel."""
