@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -15,8 +15,6 @@ _URIS: Final[dict[State, tuple[Event, str]]] = {
     "successful": ("successful", "successUri"),
     "failed": ("failed", "failedUri"),
 }
-# A clock that is a little behind the one that set the time does not put a delivery off to the next look.
-_SLACK: Final = timedelta(seconds=1)
 
 
 class Attempt(BaseModel):
@@ -101,7 +99,7 @@ def moment() -> datetime:
 
 def is_due(last: Attempt | None) -> bool:
     """Say whether it is time for an attempt after the last one."""
-    return last is None or (last.next is not None and last.next - _SLACK <= moment())
+    return last is None or (last.next is not None and last.next <= moment())
 
 
 def _pending(job: str) -> str:
