@@ -81,7 +81,7 @@ def test_a_successful_job_is_told_once_with_its_results(settings, receiver):
     assert message.headers["link"] == f'<{settings.public_url}/jobs/{job}>; rel="monitor"'
     assert message.headers["content-type"] == "application/json"
     assert body["map"]["href"].startswith(f"{settings.public_url}/files/jobs/{job}/outputs/map.tif?")
-    shown_to_owner = status_info(context.store.read(job), "http://testserver").callbacks["successful"]
+    shown_to_owner = status_info(context.store.read(job), "http://127.0.0.1").callbacks["successful"]
     assert (shown_to_owner.state, shown_to_owner.attempts, shown_to_owner.status) == ("delivered", 1, 204)
     assert context.store.outbox.opened() == []
 

@@ -185,7 +185,7 @@ def test_uploads_are_listed_page_by_page_to_their_owner(api: Api, tmp_path: Path
     assert [u["upload"] for u in page["uploads"]] == made[:0:-1]
     assert [u["status"] for u in page["uploads"]] == ["awaiting", "complete", "complete"]
     following = next(link["href"] for link in page["links"] if link["rel"] == "next")
-    rest = api.get(following.removeprefix("http://testserver")).json()
+    rest = api.get(following.removeprefix("http://127.0.0.1")).json()
     assert [u["upload"] for u in rest["uploads"]] == made[:1]
     assert [link["rel"] for link in rest["links"]] == ["self"]
     problem(api.get(f"/uploads/{theirs}"), 404, "unknown-upload")
