@@ -21,6 +21,7 @@ from models.errors import Fault
 
 WGS84 = Geod(ellps="WGS84")
 SCENE_METRES = 100.0
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _HALF_TURN = 180.0
 _WIDEST_DEGREES = 6.0
 _FARTHEST_LATITUDE = 84.0
@@ -75,9 +76,10 @@ class Grid:
 def parse_area(value: Mapping[str, Any], *, pointer: str, max_vertices: int) -> Area:
     """Check what a client sent as `aoi`: a Polygon, MultiPolygon, Feature, FeatureCollection or {"bbox": [w,s,e,n]}.
 
+    A bbox may carry the `crs` the standard lets it have, where that is longitude/latitude.
     Raises InvalidArea, EmptyArea or AntimeridianArea, each pointing at `pointer`.
     """
-    if value.get("crs") is not None:
+    if value.get("crs") is not None and not (value["crs"] == CRS84 and "bbox" in value):
         raise _invalid("GeoJSON is always longitude/latitude (RFC 7946): remove the crs member", f"{pointer}/crs")
     polygons = _polygons(value, pointer)
     if sum(shapely.get_num_coordinates(p) for p in polygons) > max_vertices:

@@ -137,7 +137,8 @@ class Inputs(_Strict):
     """The inputs of a mapping process. Without `aoi` the whole uploaded image, or the finished job's area, is mapped.
 
     `resolution` 100 makes a map of scene cells. A job fails if less than `min_coverage` (0-1) of the area could be
-    mapped, for want of clear imagery.
+    mapped, for want of clear imagery. An object may stand as it is, or as the standard qualifies it:
+    {"value": {...}, "mediaType": "..."}.
     """
 
     aoi: dict[str, Any] | None = None
@@ -150,6 +151,11 @@ class Inputs(_Strict):
     min_coverage: float = Field(0.0, ge=0, le=1)
     model: Text = "magnet"
     outputs: Annotated[tuple[OutputName, ...], Field(min_length=1, max_length=16)] = DEFAULT_OUTPUTS
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unqualified(cls, inputs: Any) -> Any:
+        return {name: _value(given) for name, given in inputs.items()} if isinstance(inputs, Mapping) else inputs
 
     @model_validator(mode="after")
     def _complete(self) -> Inputs:
@@ -181,10 +187,23 @@ class Inputs(_Strict):
         return named
 
 
+def _value(given: Any) -> Any:
+    """Return an input's value, taken out of the standard's qualifiedInputValue where it comes as one."""
+    qualified = isinstance(given, Mapping) and "value" in given and given.keys() <= {"value", "mediaType"}
+    return given["value"] if qualified else given
+
+
+class OutputFormat(_Strict):
+    """The format a client asks for an output in; every output has one, which the process's description names."""
+
+    mediaType: str | None = None  # noqa: N815 - the standard's name
+
+
 class OutputChoice(_Strict):
     """How the standard lets a client ask for one output; every output comes as a link."""
 
     transmissionMode: Literal["reference"] = "reference"  # noqa: N815 - the standard's name
+    format: OutputFormat | None = None
 
 
 class Subscriber(_Strict):
@@ -240,7 +259,7 @@ def parse_execute(body: Any) -> Execute:
 
 
 def _fault(error: Mapping[str, Any]) -> Fault:
-    location = [str(part) for part in error["loc"]]
+    location = [str(part) for part in error["loc"] if part != "[key]"]
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in location)
     if error["type"] != "extra_forbidden":
         return Fault(pointer, re.sub(r"^Value error, ", "", str(error["msg"])))

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from jobs.area import CRS84
 from jobs.errors import UnknownProcess
 from jobs.public.bodies import Link, Process, ProcessSummary
 from jobs.request import Inputs
@@ -73,7 +74,8 @@ _BBOX: Final[dict[str, Any]] = {
             "minItems": 4,
             "maxItems": 4,
             "description": "west, south, east, north in degrees",
-        }
+        },
+        "crs": {"type": "string", "enum": [CRS84]},
     },
 }
 

@@ -75,6 +75,7 @@ def _links(record: JobRecord, url: str) -> list[Link]:
     links = [
         Link(href=here, rel="self", title="This job"),
         Link(href=f"{url}/processes/{record.process}", rel="up", title="The process it runs"),
+        Link(href=f"{here}/events", rel="monitor", type="text/event-stream", title="This status as it changes"),
     ]
     if record.state == "successful" and not record.deleted:
         links.append(Link(href=f"{here}/results", rel=f"{_REL}/results", title="Results"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from jobs.public.bodies import Link, Process, ProcessList
 from service.processes import describe, offered, summary
@@ -12,13 +14,18 @@ router = APIRouter(tags=["Processes"])
 
 
 @router.get("/processes", summary="List the processes")
-def process_list(parts: Parts) -> ProcessList:
-    """Return every process in short."""
-    url = parts.settings.public_url
-    return ProcessList(
-        processes=[summary(process, url) for process in offered()],
-        links=[Link(href=f"{url}/processes", rel="self", title="Processes")],
-    )
+def process_list(
+    parts: Parts,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="processes a page")] = 10,
+    offset: Annotated[int, Query(ge=0, le=10_000, description="skip so many; the next link sets it")] = 0,
+) -> ProcessList:
+    """Return the processes in short, and a `next` link where there are more."""
+    here, known = f"{parts.settings.public_url}/processes", list(offered())
+    links = [Link(href=f"{here}?limit={limit}&offset={offset}", rel="self", title="This page")]
+    if len(known) > offset + limit:
+        links.append(Link(href=f"{here}?limit={limit}&offset={offset + limit}", rel="next", title="More processes"))
+    shown = [summary(process, parts.settings.public_url) for process in known[offset : offset + limit]]
+    return ProcessList(processes=shown, links=links)
 
 
 @router.get("/processes/{process}", summary="Describe a process")

@@ -37,6 +37,7 @@ def test_winding_and_z_are_normalised():
         lambda g: {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": g}]},
         lambda g: {"type": "MultiPolygon", "coordinates": [g["coordinates"]]},
         lambda _: {"bbox": [15, 50, 15.1, 50.1]},
+        lambda _: {"bbox": [15, 50, 15.1, 50.1], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
     ],
 )
 def test_every_shape_of_geojson_means_the_same_area(wrap):
