@@ -73,6 +73,9 @@ def stack(
         "CITYZONES_STAC_ALLOWED": f"{archive.url}/catalog.json",
         "CITYZONES_BLOCK_PIXELS": "240",
         "CITYZONES_WEIGHTS_CACHE": str(weights_cache),
+        # Receivers of callbacks are on loopback here.
+        "CITYZONES_CALLBACK_ALLOW_HTTP": "true",
+        "CITYZONES_CALLBACK_HOSTS": "127.0.0.1/32",
     }
     with EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides) as running:
         yield running
