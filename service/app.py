@@ -19,6 +19,7 @@ from service.probes import Probes
 from service.processes import software_version
 from service.routes import (
     callbacks,
+    docs,
     execution,
     files,
     health,
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     handlers.install(app, settings.public_url)
     for module in (
         landing,
+        docs,
         processes,
         execution,
         jobs,

@@ -131,6 +131,9 @@ def _links(url: str) -> list[Link]:
             type="application/vnd.oai.openapi+json;version=3.1",
             title="The contract: OpenAPI 3.1",
         ),
+        Link(
+            href=f"{url}/docs", rel="service-doc", type="text/html", title="The contract as a page, to read and to try"
+        ),
         Link(href=f"{url}/conformance", rel=f"{_REL}/conformance", title="Conformance classes"),
         Link(href=f"{url}/processes", rel=f"{_REL}/processes", title="Processes: what can be mapped"),
         Link(href=f"{url}/jobs", rel=f"{_REL}/job-list", title="Jobs"),
