@@ -12,10 +12,12 @@ import pytest
 from jobs.ids import new_id
 from jobs.settings import Settings
 from jobs.storage import Storage
-from tests.servers.api import Served
+from service.app import create_app
+from tests.servers.api import settings_in
 from tests.servers.ceph import PACKAGES, CephServer, missing_programs
 from tests.servers.s3 import S3Server
 from tests.servers.swift import SwiftServer
+from tests.servers.threaded import Threaded
 
 BUCKET = "maps"
 DATA = bytes(range(256)) * 40
@@ -85,14 +87,16 @@ def s3(request: pytest.FixtureRequest) -> S3Server:
 
 
 @pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("local"), {}) as served:
-        yield served
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with Threaded() as server:
+        settings = settings_in(tmp_path_factory.mktemp("local"), public_url=server.url)
+        server.serve(create_app(settings))
+        yield settings
 
 
 @pytest.fixture(scope="package", params=["local", "swift", pytest.param("ceph", marks=pytest.mark.ceph)])
 def place(request: pytest.FixtureRequest) -> Place:
     if request.param == "local":
-        return Place("local", request.getfixturevalue("served").settings)
+        return Place("local", request.getfixturevalue("local"))
     server: S3Server = request.getfixturevalue(request.param)
     return Place(request.param, settings_of(server.settings | {"CITYZONES_STORAGE_URL": f"s3://{BUCKET}/links"}))
