@@ -23,8 +23,8 @@ def around(settings: Settings, metrics: Metrics, route: str | None = None) -> li
         Middleware(SecurityHeaders, public_url=url),
         Middleware(ProblemsOnly, public_url=url),
         *cross_origin(settings),
-        Middleware(Unforeseen, public_url=url),
         Middleware(HeadLimit, public_url=url),
-        Middleware(BodyLimit, settings=settings),
         Middleware(Gate, settings=settings),
+        Middleware(Unforeseen, public_url=url),
+        Middleware(BodyLimit, settings=settings),
     ]

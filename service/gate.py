@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, unquote
@@ -40,7 +40,7 @@ class Gate:
         try:
             _check_address(scope)
             if self.settings.auth == "open":
-                check_own_machine(scope)
+                check_own_machine(scope, self.settings.cors_origins)
         except CityzonesError as error:
             path = "/" if KEY_TEXT.search(scope["path"]) else scope["path"]
             await respond_to(error, public_url=self.settings.public_url, instance=path)(scope, receive, send)
@@ -76,11 +76,12 @@ class Admission:
         await answer(scope, receive, send)
 
 
-def check_own_machine(scope: Scope) -> None:
+def check_own_machine(scope: Scope, origins: Collection[str] = ()) -> None:
     """Raise OpenModeRefused for a request that did not start on this machine, or that a foreign web page made.
 
     A page elsewhere reaches loopback through the visitor's browser: by a name that resolves to it, which the Host
-    header tells, or by plain requests across origins, which the Origin header tells.
+    header tells, or by plain requests across origins, which the Origin header tells. `origins` are pages the operator
+    named; every page at once (`*`) is not among what may be allowed here.
     """
     headers = Headers(scope=scope)
     if not comes_directly(scope):
@@ -88,7 +89,7 @@ def check_own_machine(scope: Scope) -> None:
     if not is_loopback(hostname(f"//{headers.get('host', '')}")):
         raise _refused("the Host header names another machine")
     origin = headers.get("origin")
-    if origin is not None and not is_loopback(hostname(origin)):
+    if origin is not None and origin not in origins and not is_loopback(hostname(origin)):
         raise _refused("the request was made by a web page from elsewhere")
 
 

@@ -230,7 +230,9 @@ def body(
 
 
 def headers_of(code: str, status: int) -> dict[str, str]:
-    """Return the headers a problem travels with: when to come again, where that can help."""
+    """Return the headers a problem travels with: how to say who asks, and when to come again where that can help."""
+    if status == _UNAUTHORIZED:
+        return {"WWW-Authenticate": 'Bearer realm="cityzones"'}
     return {"Retry-After": str(RETRY_SECONDS)} if status == _UNAVAILABLE or code == "request-in-flight" else {}
 
 
