@@ -141,6 +141,12 @@ def area_of(grid: Grid) -> Area:
     return Area(outline, abs(WGS84.geometry_area_perimeter(outline)[0]) / 1e6)
 
 
+def area_of_bounds(bounds: tuple[float, float, float, float]) -> Area:
+    """Return the area of a box in longitude/latitude."""
+    outline = box(*bounds)
+    return Area(outline, abs(WGS84.geometry_area_perimeter(outline)[0]) / 1e6)
+
+
 def _polygons(value: Mapping[str, Any], pointer: str) -> list[BaseGeometry]:
     if "bbox" in value and "type" not in value:
         return [_bbox(value["bbox"], f"{pointer}/bbox")]

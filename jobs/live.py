@@ -75,16 +75,15 @@ class LiveJobs:
         """Give back what was taken."""
         self._call("delete", f"{_key(job)}:claim:{what}")
 
-    def append(self, job: str, line: str, *, most: int) -> None:
-        """Add a line to the job's log, of which the newest `most` are kept."""
-        key = _key(job) + ":log"
-        self._call("rpush", key, line)
-        self._call("ltrim", key, -most, -1)
-        self._keep(key)
+    def remember(self, name: str, text: str, *, most: int) -> None:
+        """Add a line to a list that is not a job's own record, of which the newest `most` are kept."""
+        self._call("rpush", _key(name), text)
+        self._call("ltrim", _key(name), -most, -1)
+        self._keep(_key(name))
 
-    def appended(self, job: str) -> list[str]:
-        """Return the lines of the job's log, oldest first."""
-        return list(self._call("lrange", _key(job) + ":log", 0, -1))
+    def remembered(self, name: str) -> list[str]:
+        """Return the lines of a list, oldest first."""
+        return list(self._call("lrange", _key(name), 0, -1))
 
     def forget(self, job: str) -> None:
         """Drop everything known of a job."""

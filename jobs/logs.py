@@ -45,7 +45,7 @@ class JobLogs:
         """Add a line; the oldest go beyond ten thousand."""
         line = LogLine(time=datetime.now(UTC), level=level, step=step, message=message)
         try:
-            self._live.append(job, line.model_dump_json(), most=MOST_LINES)
+            self._live.remember(f"{job}:log", line.model_dump_json(), most=MOST_LINES)
         except QueueUnavailable:
             log.debug("a line of %s is lost: %s", job, message)
 
@@ -63,7 +63,7 @@ class JobLogs:
 
     def _running(self, job: str) -> list[str]:
         try:
-            return self._live.appended(job)
+            return self._live.remembered(f"{job}:log")
         except QueueUnavailable:
             return []
 

@@ -12,6 +12,7 @@ from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailab
 from jobs.expiry import expire_jobs
 from jobs.idempotency import IdempotencyKeys
 from jobs.logs import Level
+from jobs.pace import Pace
 from jobs.plan import Plan
 from jobs.queue import ASSEMBLE, BLOCK, DELIVER, EXPIRE, PLAN, RECOVER, REPORT, enqueue, make_app
 from jobs.record import now
@@ -167,6 +168,7 @@ def _finish(context: Context, plan: Plan) -> None:
     _tell(context, plan.job, "assemble", f"putting {len(plan.blocks)} blocks together")
     assemble(context, plan, still_wanted=still_wanted(context, plan.job))
     tell_end(context, plan.job)
+    Pace(context.live).note(plan, context.store.read(plan.job))
     log.info("%s assembled in %.2f s", plan.job, time.monotonic() - started)
 
 

@@ -146,6 +146,40 @@ class LogLines(Body):
     links: list[Link]
 
 
+class SceneFound(Body):
+    """A scene the catalogue has; cloud cover in percent of the whole scene, where it says so."""
+
+    id: str
+    datetime: datetime
+    cloud_cover: float | None = None
+
+
+class ScenesFound(Body):
+    """What a catalogue has for a request: how many scenes fit, why others do not, and the likeliest to be used."""
+
+    catalogue: str
+    fitting: int
+    refused: dict[str, int]
+    overpasses: int
+    likely: list[SceneFound]
+
+
+class Estimate(Body):
+    """What a job would come to. Seconds count from its start, drawn from the last jobs of the model."""
+
+    processID: str  # noqa: N815 - the standard's name
+    model: str
+    resolution: int = Field(description="metres a pixel of the map")
+    km2: float
+    pixels: int = Field(description="pixels of the map")
+    blocks: int
+    seconds: float
+    seconds_drawn_from: int = Field(description="how many finished jobs the seconds are drawn from; 0: a rule of thumb")
+    output_bytes: int = Field(description="about what the outputs will weigh")
+    scenes: ScenesFound | None = Field(None, description="for imagery from a catalogue")
+    links: list[Link]
+
+
 class ResultLink(BaseModel):
     """One output: a link signed for a while, and what to expect at its end (the names of the STAC file extension)."""
 

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, Header, Request, Response
 
-from jobs.public.bodies import JSON, StatusInfo
+from jobs.public.bodies import JSON, Estimate, StatusInfo
 from jobs.public.problems import RequestError
 from jobs.public.status import POLL_SECONDS, status_info
 from jobs.request import Execute
 from service.access import Submitter
+from service.checking import check_request
+from service.estimates import estimate_job
 from service.examples import EXECUTE_EXAMPLES
-from service.execution import submit
+from service.execution import decode, submit
 from service.state import Parts
 
 router = APIRouter(tags=["Jobs"])
@@ -81,3 +83,16 @@ def require_json(request: Request) -> None:
     if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         detail = f"the body's Content-Type is {kind or 'missing'}; send application/json"
         raise RequestError("unsupported-media-type", detail)
+
+
+@router.post(
+    "/processes/{process}/estimate",
+    response_model_exclude_none=True,
+    summary="Tell what a job would come to",
+    openapi_extra=_BODY,
+)
+async def estimate(process: str, request: Request, caller: Submitter, parts: Parts) -> Estimate:
+    """Check the request as an execution does and tell its size, time and scenes; nothing is created or counted."""
+    require_json(request)
+    body = decode(await request.body())
+    return await anyio.to_thread.run_sync(lambda: estimate_job(check_request(process, body, caller, parts), parts))

@@ -14,7 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from jobs.request import DEFAULT_OUTPUTS
 from service.stack.sample import overall_accuracy, unusable
-from tests.journeys import fetch, finish, stac_inputs
+from tests.journeys import PROCESS, fetch, finish, stac_inputs
 
 
 def test_job_fans_out_and_ends_at_a_hundred_percent(finished):
@@ -116,3 +116,11 @@ def test_probabilities_come_on_request(client, sample, tmp_path):
     outputs = fetch(client, status["jobID"], tmp_path)
     with zipfile.ZipFile(outputs["probabilities"]) as archive:
         assert any(name.endswith("zarr.json") for name in archive.namelist())
+
+
+def test_an_estimate_is_what_the_job_comes_to(client, finished, sample):
+    status, _ = finished
+    answer = httpx.post(f"{client.url}/processes/{PROCESS}/estimate", json={"inputs": stac_inputs(sample)}, timeout=30)
+    body = answer.json()
+    assert body["blocks"] == status["blocks"]["total"]
+    assert 0.2 < body["seconds"] / (3.0 + 1.5 * body["blocks"]) < 5

@@ -1,0 +1,98 @@
+"""What a request would come to: pixels, blocks, seconds, bytes and scenes, told without creating anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import shapely
+
+from jobs.area import Area, area_of_bounds, project, utm_grid
+from jobs.pace import Pace
+from jobs.plan import cut_blocks
+from jobs.public.bodies import Estimate, Link, SceneFound, ScenesFound
+from jobs.scenes import catalogue
+from jobs.scenes.items import MOST_OVERPASSES, choose, overpasses
+from service.checking import Checked
+from service.sizes import asked_km2
+from service.state import State
+
+# Of the sample city's outputs: pages and pictures, three rasters, and the parcels as two tables.
+_PAGES_BYTES: Final = 300_000
+_BYTES_A_PIXEL: Final = 0.15
+_PARCEL_GROWTH: Final = 1.5
+_NAMED: Final = 36
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What would be mapped: pixels of the map, blocks of the job."""
+
+    pixels: int
+    blocks: int
+
+
+def estimate_job(checked: Checked, state: State) -> Estimate:
+    """Return what a checked request would come to; raises ImageryUnavailable and InvalidRequest as the job would."""
+    execute, card = checked.execute, checked.card
+    ground = _ground(checked, state)
+    coarse = execute.inputs.resolution > card.input.resolution and card.scene_graph is not None
+    expected = Pace(state.jobs.live).expected(card.id, ground.blocks, coarse=coarse)
+    here = f"{state.settings.public_url}/processes/{checked.process}"
+    return Estimate(
+        processID=checked.process,
+        model=card.id,
+        resolution=execute.inputs.resolution,
+        km2=round(checked.source.km2 if checked.source else asked_km2(checked), 4),
+        pixels=ground.pixels,
+        blocks=ground.blocks,
+        seconds=round(expected.seconds, 1),
+        seconds_drawn_from=expected.drawn_from,
+        output_bytes=_output_bytes(checked, ground.pixels),
+        scenes=_scenes(checked, state),
+        links=[
+            Link(href=f"{here}/estimate", rel="self", title="This estimate"),
+            Link(href=f"{here}/execution", rel="http://www.opengis.net/def/rel/ogc/1.0/execute", title="Start the job"),
+        ],
+    )
+
+
+def _ground(checked: Checked, state: State) -> _Ground:
+    if checked.source is not None:
+        grid = checked.source.map_grid
+        return _Ground(grid.width * grid.height, len(checked.source.blocks))
+    area = checked.area or _imaged(checked)
+    grid = utm_grid(area, checked.card.input.resolution)
+    blocks = cut_blocks(grid, state.settings.block_pixels, project(area.geometry, grid.crs))
+    side = max(1, round(checked.execute.inputs.resolution / checked.card.input.resolution))
+    return _Ground((grid.width // side) * (grid.height // side), len(blocks))
+
+
+def _imaged(checked: Checked) -> Area:
+    """Return what the images lie in, by their bounds."""
+    boxes = [shapely.box(*u.facts["lonlat_bounds"]) for u in checked.uploads if u.kind == "image"]
+    return area_of_bounds(shapely.unary_union(boxes).bounds)
+
+
+def _output_bytes(checked: Checked, pixels: int) -> int:
+    parcels = checked.execute.inputs.parcels
+    sent = sum(u.size for u in checked.uploads if parcels and u.upload == parcels.upload)
+    return round(_PAGES_BYTES + _BYTES_A_PIXEL * pixels + _PARCEL_GROWTH * sent)
+
+
+def _scenes(checked: Checked, state: State) -> ScenesFound | None:
+    """Return the scenes of the clearest overpasses: the job looks at them and takes those clearest over the area."""
+    wanted = checked.execute.inputs.imagery.stac
+    if wanted is None or checked.area is None:
+        return None
+    found = catalogue.search(wanted, checked.area, state.settings)
+    choice = choose(found.items, wanted, checked.area, checked.card.input.bands)
+    days = overpasses(choice.usable, most=_NAMED)
+    likely = [scene for day in days[:MOST_OVERPASSES] for scene in day]
+    return ScenesFound(
+        catalogue=found.root,
+        fitting=len(choice.usable),
+        refused=dict(choice.refused),
+        overpasses=len(days),
+        likely=[SceneFound(id=s.item.id, datetime=s.time, cloud_cover=s.cloud_cover) for s in likely],
+    )
