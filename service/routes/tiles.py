@@ -26,7 +26,9 @@ from service.tiles.viewer import Tiled, finished_output
 router = APIRouter(prefix="/jobs/{job}", tags=["Tiles"])
 
 _STYLE: Final = 1  # part of every tag: raise it when pictures come to look otherwise
+_KEY_OR_LINK: Final[dict[str, Any]] = {"security": [{}]}
 _PICTURE: Final[dict[str, Any]] = {
+    "openapi_extra": _KEY_OR_LINK,
     "response_class": Response,
     "responses": {
         200: {"content": {PNG: {"schema": {"type": "string", "contentMediaType": PNG}}}},
@@ -91,7 +93,7 @@ def _place(z: Zoom, x: Number, y: Number) -> Place:
 Drawing = Annotated[Drawer, Depends(_drawer)]
 
 
-@router.get("/tiles", summary="The map as tiles: TileJSON")
+@router.get("/tiles", summary="The map as tiles: TileJSON", openapi_extra=_KEY_OR_LINK)
 async def tiles(drawing: Drawing, viewer: Tiled, response: Response) -> TileJson:
     """Return where the tiles are, for MapLibre, OpenLayers and others; the template is signed, for this job alone."""
     place = await drawing.room.work(await drawing.output(), extent)
@@ -111,7 +113,7 @@ async def tile(drawing: Drawing, place: Annotated[Place, Depends(_place)]) -> Re
     return await _tile(drawing, place, SIDE)
 
 
-@router.get("/legend", response_model_exclude_none=True, summary="What the colours mean")
+@router.get("/legend", response_model_exclude_none=True, summary="What the colours mean", openapi_extra=_KEY_OR_LINK)
 async def legend(drawing: Drawing, response: Response) -> Legend:
     """Return the legend, with the share of the map that each class covers."""
     asked = await drawing.asked()
