@@ -15,7 +15,6 @@ from scipy.ndimage import maximum_filter
 from models.compiled import compiled, compiled_in_parallel
 from models.errors import CityzonesError
 
-CHANNELS: Final = ("built", "height", "height_spread", "sky_view_factor", "aspect_ratio", "valid")
 RESOLUTION: Final = 10.0
 # Nothing farther than this can change a pixel: pass every footprint within it, the raster needs no halo of its own.
 HALO_METRES: Final = 100.0

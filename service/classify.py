@@ -17,8 +17,8 @@ from jobs.inference import TritonModels
 from jobs.inspection import inspect_file, safe_raster
 from jobs.settings import Settings
 from models.cards import Card
+from models.channels import CHANNELS
 from models.classes import NODATA
-from models.morphology import CHANNELS
 
 MAX_SIDE: Final = 512
 _RESOLUTION_TOLERANCE: Final = 0.05

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from jobs.area import Grid, project
 from jobs.errors import BadVector, MissingCrs
-from jobs.inspection import read_vector
+from jobs.inspection.vector import read_vector
 from jobs.plan import Block
 from jobs.record import Warned
 from jobs.request import Reference

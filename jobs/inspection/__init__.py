@@ -7,10 +7,9 @@ from pathlib import Path
 from jobs.inspection.facts import Inspection
 from jobs.inspection.raster import inspect_raster, safe_raster
 from jobs.inspection.signature import RASTERS, recognise
-from jobs.inspection.vector import inspect_vector, read_chunks, read_vector
 from jobs.settings import Settings
 
-__all__ = ["Inspection", "inspect_file", "read_chunks", "read_vector", "safe_raster"]
+__all__ = ["Inspection", "inspect_file", "safe_raster"]
 
 
 def inspect_file(path: Path, filename: str, settings: Settings) -> Inspection:
@@ -22,6 +21,8 @@ def inspect_file(path: Path, filename: str, settings: Settings) -> Inspection:
     suffix = recognise(path, name)
     if suffix in RASTERS:
         return Inspection("image", suffix, inspect_raster(path, name, settings))
+    from jobs.inspection.vector import inspect_vector  # noqa: PLC0415 - pandas and Arrow, only where vectors come
+
     return Inspection("vector", suffix, inspect_vector(path, suffix, name, settings))
 
 

@@ -18,8 +18,6 @@ from PIL import Image
 from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 from rasterio.warp import transform, transform_bounds
-from rio_tiler.errors import TileOutsideBounds
-from rio_tiler.io import Reader
 
 from jobs.errors import BadImage, MapUnreadable
 from jobs.inspection import safe_raster
@@ -126,6 +124,10 @@ def _opened(path: Path) -> Iterator[DatasetReader]:
 
 def _codes(dataset: DatasetReader, place: Place, side: int) -> Codes:
     """Return the codes (y, x) of a tile, warped in one step onto the tile's own grid; 0 where there is no data."""
+    # xarray and pandas come with it, a third of the service's memory: only where tiles are asked for.
+    from rio_tiler.errors import TileOutsideBounds  # noqa: PLC0415
+    from rio_tiler.io import Reader  # noqa: PLC0415
+
     bounds = _GRID.xy_bounds(morecantile.Tile(place.x, place.y, place.z))
     grid: dict[str, Any] = {"transform": from_bounds(*bounds, side, side), "width": side, "height": side}
     with Reader(None, dataset=dataset) as reader:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from shapely.geometry import Point, box
 
 from jobs.errors import BadVector, MissingCrs, UnsupportedFormat, UploadTooLarge
-from jobs.inspection import Inspection, inspect_file, read_chunks, read_vector
+from jobs.inspection import Inspection, inspect_file
+from jobs.inspection.vector import read_chunks, read_vector
 from jobs.settings import Settings
 from models.errors import CityzonesError
 

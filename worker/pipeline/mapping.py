@@ -15,7 +15,8 @@ from jobs.area import Grid
 from jobs.errors import NoImagery
 from jobs.plan import Block, Plan
 from models.cards import Card, card_of
-from models.morphology import CHANNELS, morphology
+from models.channels import CHANNELS
+from models.morphology import morphology
 from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window_with_extras, padded_window

@@ -10,7 +10,7 @@ import geopandas as gpd
 import pandas as pd
 
 from jobs.errors import BadVector, MissingCrs
-from jobs.inspection import read_chunks
+from jobs.inspection.vector import read_chunks
 from jobs.uploads import UploadStore
 from models.errors import Fault
 
