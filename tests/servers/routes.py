@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
+
+_HARMLESS: Final = {
+    "process": "local-climate-zones", "code": "internal", "name": "x", "key": "0" * 26, "z": "10", "x": "3", "y": "4",
+}  # fmt: skip
 
 
 def everything(app: FastAPI) -> list[tuple[str, str]]:
@@ -13,6 +18,12 @@ def everything(app: FastAPI) -> list[tuple[str, str]]:
     found = [(method, route.path) for route in _routes(app.routes) for method in sorted(route.methods)]
     assert len(found) > 30
     return found
+
+
+def filled(path: str, **ids: str) -> str:
+    """Return a path from its template: ids as told, and something that fits for what names nobody's things."""
+    values = _HARMLESS | ids
+    return re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], path)
 
 
 def _routes(routes: list[Any]) -> Iterator[Any]:
