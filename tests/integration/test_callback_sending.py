@@ -1,11 +1,18 @@
 """One message to one receiver: TLS, redirects, names that change their mind, and receivers that never end."""
 
+import json
+import os
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from jobs.callbacks.rules import NOT_PUBLIC
 from jobs.callbacks.signing import headers, secrets_of, shown
+from service.stack.process import free_port
 from tests.servers.api import settings_in
 from tests.servers.receiver import Receiver, dribbles, floods, hangs, says, write_certificate
 from worker.callbacks.sending import post
@@ -193,3 +200,28 @@ def test_nobody_there_is_told_without_the_systems_words(settings):
 def test_retry_after_is_read_in_both_its_forms(settings, told, seconds):
     with Receiver(says(503, Retry_After=told)) as receiver:
         assert send(f"{receiver.url}/", settings).retry_after == seconds
+
+
+@pytest.fixture
+def documented(settings):
+    """The receiver of the documentation, running; its port."""
+    page = (Path(__file__).parents[2] / "docs" / "callbacks.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    told = {"PORT": str(free_port()), "WEBHOOK_SECRET": shown(secrets_of("public", settings)[0])}
+    command = [sys.executable, "-c", code]
+    running = subprocess.Popen(command, env=os.environ | told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    yield running, f"http://{NAME}:{told['PORT']}/"
+    running.kill()
+    running.wait()
+
+
+def test_the_receiver_of_the_documentation_takes_what_is_signed_once(settings, documented):
+    running, uri = documented
+    limit = time.monotonic() + 20
+    while not (answer := send(uri, settings)).accepted:
+        assert time.monotonic() < limit, answer
+        time.sleep(0.05)
+    assert send(uri, settings).accepted
+    assert post(uri, BODY, {"webhook-id": "msg_2"}, settings, ask=here).status == 401
+    running.terminate()
+    assert running.communicate(timeout=10)[0].decode() == f"msg_1 {json.dumps(json.loads(BODY))}\n"
