@@ -99,8 +99,8 @@ def complete(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     document["components"]["securitySchemes"] = _SCHEMES
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
         if "security" in operation:
-            without = [{}] if {} in operation["security"] else []  # a signed link opens it as well
-            operation["security"] = [*_SECURITY, *without]
+            signed = [one for one in operation["security"] if not one]  # a signed link opens it without a key
+            operation["security"] = [*_SECURITY, *signed]
             operation["responses"] |= _GUARDED
     document["servers"] = [{"url": settings.public_url}]
     return document

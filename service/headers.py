@@ -24,7 +24,7 @@ _READ: Final = (
     "Tus-Max-Size", "Tus-Resumable", "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Offset",
     "WWW-Authenticate",
 )  # fmt: skip
-_DEFAULTS: Final = {
+DEFAULTS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -67,7 +67,7 @@ class SecurityHeaders:
         kept = [(name, value) for name, value in headers if name.lower() != _HIDDEN]
         told = {name.lower() for name, _ in kept}
         transport = {"Strict-Transport-Security": _A_YEAR} if urlsplit(self.public_url).scheme == "https" else {}
-        added = ((name.lower().encode(), value.encode()) for name, value in (_DEFAULTS | transport).items())
+        added = ((name.lower().encode(), value.encode()) for name, value in (DEFAULTS | transport).items())
         return kept + [(name, value) for name, value in added if name not in told]
 
 

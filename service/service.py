@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jobs.keys import KEY_TEXT
 from jobs.settings import Settings
 from models.cards import card_of
 from models.errors import CityzonesError
@@ -22,13 +23,16 @@ from service.classify import classify_tile
 from service.gate import Admission
 from service.handlers import respond_to
 from service.state import State
+from service.wire import guard_uvicorn
 
 settings = Settings()
 app = create_app(settings)
+guard_uvicorn(settings.public_url)
 
 # BentoML answers these two itself: its client reads the schema before it calls.
 NATIVE: Final = "/classify"
 _BENTOML_ERRORS: Final = "bentoml._internal.server.http_app"
+_BENTOML_ACCESS: Final = "bentoml.access"
 _BENTOML: Final = frozenset({NATIVE, "/schema.json"})
 _CONFIG: Final[dict[str, Any]] = {
     # The clock runs until the first byte of the answer, so it must allow for the slowest upload accepted.
@@ -65,6 +69,17 @@ class _ClientsFault(logging.Filter):
         return kind is None or not issubclass(kind, ValidationError | CityzonesError | BadInput)
 
 
+class _NoKeys(logging.Filter):
+    """Takes keys out of BentoML's access log, which holds every path, also one that a key was written into."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Pass every record."""
+        said = record.getMessage()
+        if KEY_TEXT.search(said):
+            record.msg, record.args = KEY_TEXT.sub(r"cz_\1_…", said), ()
+        return True
+
+
 @bentoml.asgi_app(app, path="/")
 class _Cityzones:
     """Maps of cities: Local Climate Zones and land cover, per pixel, scene or parcel."""
@@ -72,6 +87,7 @@ class _Cityzones:
     def __init__(self) -> None:
         logging.getLogger("cityzones").setLevel(settings.log_level)
         logging.getLogger(_BENTOML_ERRORS).addFilter(_ClientsFault())
+        logging.getLogger(_BENTOML_ACCESS).addFilter(_NoKeys())
         self._state: State = app.state.open()
 
     async def __is_ready__(self) -> bool:
