@@ -23,6 +23,7 @@ from jobs.links import LinkSigner
 from jobs.settings import Settings
 
 _ATTEMPTS = 4
+_PARTS_AT_ONCE = 4  # of 5 MiB each, of a file that is written: what it holds in memory
 _AWAY = "the object storage did not answer; try again shortly"
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class Storage:
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
         attributes = None if self._settings.stores_locally else _attributes(key, content_type)
-        _retry(lambda: obstore.put(self.backend, key, data, attributes=attributes))
+        _retry(lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a small object only if none is there; returns False, changing nothing, if one was."""

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
+from jobs.errors import MissingCrs
+
 Bounds = tuple[float, float, float, float]
 
 
@@ -30,6 +32,16 @@ def crs_name(crs: CRS) -> str:
     """Return a CRS as an authority code where one fits exactly, else as WKT."""
     authority = crs.to_authority(min_confidence=100)
     return f"{authority[0]}:{authority[1]}" if authority else crs.to_wkt()
+
+
+def self_contained(crs: CRS, name: str) -> CRS:
+    """Return a CRS that needs no file; raises MissingCrs for one that names a grid of shifts by its path.
+
+    PROJ would open whatever file of this machine the path leads to.
+    """
+    if "PARAMETERFILE[" in crs.to_wkt():
+        raise MissingCrs(f"{name} has a CRS that needs a grid file: give it a CRS with an EPSG code and send it again")
+    return crs
 
 
 def lonlat_bounds(bounds: Iterable[float], crs: str) -> Bounds | None:

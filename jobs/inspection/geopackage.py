@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 import warnings
@@ -23,6 +24,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from jobs.errors import BadVector, MissingCrs
+from jobs.inspection.facts import self_contained
 from jobs.inspection.layer import INSPECTED_AT_ONCE, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
 
@@ -37,15 +39,20 @@ _SECONDS: Final = 20.0
 _STEPS: Final = 10_000
 _MAX_LAYERS: Final = 100
 _LISTED: Final = """
-SELECT c.table_name, g.srs_id, m.type, m.sql
+SELECT c.table_name, g.srs_id, m.type, m.sql, g.column_name
 FROM gpkg_contents c JOIN gpkg_geometry_columns g USING (table_name)
 LEFT JOIN sqlite_master m ON lower(m.name) = lower(c.table_name) AND m.type IN ('table', 'view')
 WHERE c.data_type = 'features' ORDER BY c.rowid LIMIT ?
 """
+# GDAL reads every table of the standard when it opens a file: a view in its place runs what came with the file.
 _REGISTERS: Final = """
-SELECT lower(name), type FROM sqlite_master
-WHERE lower(name) IN ('gpkg_contents', 'gpkg_geometry_columns', 'gpkg_spatial_ref_sys')
+SELECT lower(name), type, coalesce(sql, '') FROM sqlite_master
+WHERE type IN ('table', 'view')
+  AND (lower(name) LIKE 'gpkg%' OR lower(name) LIKE 'rtree%' OR lower(name) LIKE 'sqlite%' OR lower(name) LIKE 'ogr%')
 """
+_NEEDED: Final = frozenset({"gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys"})
+_INDEX: Final = re.compile(r"create\s+virtual\s+table\s.*\susing\s+rtree\s*\(", re.IGNORECASE | re.DOTALL)
+_MOST_GEOMETRY: Final = 64 * 1024**2
 _GDAL: Final = (
     DataSourceError,
     DataLayerError,
@@ -100,7 +107,11 @@ def _layers(path: Path, name: str) -> list[_Layer]:
         with _database(path) as database:
             _check_registers(database, name)
             rows = database.execute(_LISTED, (_MAX_LAYERS,)).fetchall()
-            return [_Layer(t, _count(database, t), int(s)) for t, s in _plain(rows, name)]
+            layers = []
+            for table, srs, geometry in _plain(rows, name):
+                _check_columns(database, table, geometry, name)
+                layers.append(_Layer(table, _count(database, table), srs))
+            return layers
     except (sqlite3.Error, ValueError, OverflowError, TypeError) as error:
         raise BadVector(f"{name} is a damaged GeoPackage: export it again") from error
 
@@ -116,24 +127,45 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _check_registers(database: sqlite3.Connection, name: str) -> None:
-    found = dict(database.execute(_REGISTERS).fetchall())
-    if found != dict.fromkeys(("gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys"), "table"):
+    found = database.execute(_REGISTERS).fetchall()
+    if not {table for table, _, _ in found} >= _NEEDED:
         raise BadVector(f"{name} lacks the tables of a GeoPackage: export it again")
+    for table, kind, sql in found:
+        computed = kind == "view" or (_virtual(sql) and not (table.startswith("rtree") and _INDEX.match(sql)))
+        if computed:
+            raise BadVector(f"{name}: {table} is not a plain table, as the standard has it: export it again")
 
 
-def _plain(rows: list[tuple[Any, ...]], name: str) -> list[tuple[str, int]]:
+def _check_columns(database: sqlite3.Connection, table: str, geometry: str, name: str) -> None:
+    """Refuse columns that are computed when they are read, and geometries that would fill the memory."""
+    columns = database.execute("SELECT hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
+    if any(hidden for (hidden,) in columns):
+        raise BadVector(f"{name}: {table} has computed columns: export the layer as a plain table")
+    longest = database.execute(f"SELECT max(length({_quoted(geometry)})) FROM {_quoted(table)}").fetchone()[0]  # noqa: S608 - quoted
+    if (longest or 0) > _MOST_GEOMETRY:
+        raise BadVector(f"{name}: a geometry of {table} has {longest} bytes: split or simplify it")
+
+
+def _virtual(sql: str) -> bool:
+    return "virtual" in sql[:40].lower()
+
+
+def _plain(rows: list[tuple[Any, ...]], name: str) -> list[tuple[str, int, str]]:
     """Keep registered feature tables; a view or a virtual table runs code that came with the file."""
-    odd = [str(t) for t, _, kind, sql in rows if kind != "table" or "virtual" in str(sql)[:40].lower()]
+    odd = [str(t) for t, _, kind, sql, _ in rows if kind != "table" or _virtual(str(sql))]
     if odd:
         raise BadVector(f"{name}: {', '.join(odd[:5])} is a view or missing, not a table: export the layer as a table")
     if not rows:
         raise BadVector(f"{name} is a GeoPackage without a feature layer")
-    return [(str(t), int(s)) for t, s, _, _ in rows]
+    return [(str(t), int(s), str(g)) for t, s, _, _, g in rows]
 
 
 def _count(database: sqlite3.Connection, table: str) -> int:
-    quoted = table.replace('"', '""')
-    return int(database.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 - a quoted identifier
+    return int(database.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchone()[0])  # noqa: S608 - quoted
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _info(path: Path, layer: str, name: str) -> dict[str, Any]:
@@ -190,4 +222,4 @@ def _crs_of(info: Mapping[str, Any], name: str) -> CRS:
         raise MissingCrs(f"{name} has a coordinate reference system that cannot be read: set it again") from error
     if crs is None or crs.type_name == "Engineering CRS":
         raise MissingCrs(f"{name} does not say which coordinate reference system it is in: set it and send it again")
-    return crs
+    return self_contained(crs, name)

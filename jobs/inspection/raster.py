@@ -17,7 +17,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from jobs.errors import BadImage, MissingCrs, UploadTooLarge
-from jobs.inspection.facts import crs_name, lonlat_bounds
+from jobs.inspection.facts import crs_name, lonlat_bounds, self_contained
+from jobs.inspection.tiff import check_directories
 from jobs.settings import Settings
 
 DRIVERS: Final = ("GTiff", "JP2OpenJPEG")
@@ -70,6 +71,7 @@ def inspect_raster(path: Path, name: str, settings: Settings) -> dict[str, Any]:
     Raises BadImage (damaged, truncated, rotated, odd numbers), MissingCrs or UploadTooLarge.
     """
     try:
+        check_directories(path, name)
         with safe_raster(path) as dataset:
             _check_size(dataset, path.stat().st_size, name, settings)
             _check_numbers(dataset, name)
@@ -126,7 +128,7 @@ def _check_georeference(dataset: DatasetReader, name: str) -> CRS:
         raise BadImage(f"{name} has no position on the Earth: export it with its georeference")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise BadImage(f"{name} is rotated or not north-up: warp it first (gdalwarp)")
-    return CRS.from_wkt(dataset.crs.to_wkt())
+    return self_contained(CRS.from_wkt(dataset.crs.to_wkt()), name)
 
 
 def _facts(dataset: DatasetReader, crs: CRS, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from pathlib import Path
 
@@ -188,3 +189,60 @@ def test_mutated_headers_end_in_our_errors(tmp_path: Path, data: st.DataObject) 
     except CityzonesError:
         return
     assert facts["width"] > 0
+
+
+def _headers(path: Path, *entries: tuple[int, int, int, int], directories: int = 1, big: bool = False) -> Path:
+    """Write a TIFF of headers only: so many directories, each of the usual tags and these (tag, type, count, value)."""
+    usual = [(256, 4, 1, 16), (257, 4, 1, 16), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 1)]
+    one = struct.Struct("<HHQQ" if big else "<HHII")
+    tags, offset = ("<Q", "<Q") if big else ("<H", "<I")
+    packed = b"".join(one.pack(*entry) for entry in sorted([*usual, *entries]))
+    at = 16 if big else 8
+    head = b"II+\0\x08\0\0\0" + struct.pack("<Q", at) if big else b"II*\0" + struct.pack("<I", at)
+    body = bytearray(head)
+    for number in range(directories):
+        body += struct.pack(tags, len(packed) // one.size) + packed
+        following = len(body) + struct.calcsize(offset) if number < directories - 1 else 0
+        body += struct.pack(offset, following)
+    path.write_bytes(body)
+    return path
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    ("entries", "directories", "said"),
+    [
+        ([(42112, 2, 1_500_000_000, 1000)], 1, "holds a tag of 1500000000 bytes"),
+        ([(324, 4, 60_000_000, 1000)], 1, "cut into 60000000 blocks"),
+        ([(273, 4, 1, 400)], 3000, "headers without end"),
+        ([(700, 1, 1, 0)] * 5000, 1, "headers without end"),
+    ],
+)
+def test_headers_that_would_fill_the_memory(
+    tmp_path: Path, entries: list[tuple[int, int, int, int]], directories: int, said: str, *, big: bool
+) -> None:
+    path = _headers(tmp_path / "a.tif", *entries, directories=directories, big=big)
+    with pytest.raises(BadImage, match=said):
+        inspect_file(path, "a.tif", SETTINGS)
+
+
+def test_directories_that_lead_back_to_themselves_end(tmp_path: Path) -> None:
+    path = _headers(tmp_path / "a.tif", (273, 4, 1, 400), directories=2)
+    data = bytearray(path.read_bytes())
+    data[-4:] = struct.pack("<I", 8)
+    path.write_bytes(data)
+    with pytest.raises(CityzonesError):
+        inspect_file(path, "a.tif", SETTINGS)
+
+
+def test_what_lies_beside_a_file_is_not_looked_at(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", city(64, 64, bands=1))
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset><Metadata><MDI key='x'>y</MDI></Metadata></PAMDataset>")
+    (tmp_path / "a.tfw").write_text("1\n0\n0\n-1\n0\n0\n")
+    write(tmp_path / "a.tif.ovr", city(32, 32, bands=1))
+    write(tmp_path / "a.tif.msk", city(64, 64, bands=1))
+    with safe_raster(path) as dataset:
+        assert dataset.files == [str(path)]
+        assert dataset.overviews(1) == []
+        assert dataset.transform.a == 10
+        assert "x" not in dataset.tags()
