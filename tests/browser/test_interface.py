@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from jobs.area import Grid
 from service.stack.files import FileServer
 from service.stack.valkey import EmbeddedValkey
-from tests.servers.api import EXECUTE, LCZ, Served
+from tests.servers.api import EXECUTE, LCZ, Served, finish, new_job, store_of
+from tests.unit.test_tiles_drawing import write_map
 
 Follow = Callable[[str], tuple[str, list[str]]]
 
@@ -34,12 +39,23 @@ const ask = async (name, path, how) => {
 })();
 </script></body>"""
 
+IMAGES = """<!doctype html><body><pre id="told">waiting</pre><script>
+const told = {};
+const asked = [...new URLSearchParams(location.search)].map(([name, url]) => new Promise((done) => {
+  const image = new Image();
+  image.onload = image.onerror = () => { told[name] = image.naturalWidth; done(); };
+  image.src = url;
+}));
+Promise.all(asked).then(() => { document.getElementById("told").textContent = JSON.stringify(told); });
+</script></body>"""
+
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Two other origins with the same page."""
+    """Two other origins with the same pages."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "page.html").write_text(PAGE.replace("EXECUTE", json.dumps(EXECUTE)).replace("LCZ", LCZ))
+    (folder / "images.html").write_text(IMAGES)
     with FileServer(folder) as one, FileServer(folder) as other:
         yield [one.url, other.url]
 
@@ -53,11 +69,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, elsewhere: list[str]) -> It
             yield served
 
 
-def told(dom: str) -> dict[str, dict[str, object]]:
+def told(dom: str) -> dict[str, Any]:
     text = dom.split('<pre id="told">')[1].split("</pre>", maxsplit=1)[0]
-    found: dict[str, dict[str, object]] = json.loads(
-        text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
-    )
+    found: dict[str, Any] = json.loads(text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
     return found
 
 
@@ -87,6 +101,20 @@ def test_another_page_can_do_nothing(served: Served, elsewhere: list[str], follo
     assert {tuple(answer) for answer in told(dom).values()} == {("failed",)}
     assert any("CORS policy" in line for line in console)
     assert len(httpx.get(f"{served.url}/jobs").json()["jobs"]) == before
+
+
+def test_an_image_on_any_page_shows_a_tile_by_its_signed_link(
+    served: Served, elsewhere: list[str], follow: Follow, tmp_path: Path
+) -> None:
+    store = store_of(served.settings)
+    job = new_job(store)
+    cog = write_map(tmp_path / "map.tif", Grid("EPSG:32633", 390_000, 5_820_000, 10.0, 600, 500))
+    finish(store, job, {"map": ("map.tif", "image/tiff", cog.read_bytes())})
+    document = httpx.get(f"{served.url}/jobs/{job}/tiles").json()
+    template = document["tiles"][0].replace("{z}", "0").replace("{x}", "0").replace("{y}", "0")
+    query = urlencode({"good": template, "bad": template.replace("signature=", "signature=0")})
+    dom, _ = follow(f"{elsewhere[1]}/images.html?{query}")
+    assert told(dom) == {"good": 256, "bad": 0}
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/classify", "/schema.json", "/docs"])
