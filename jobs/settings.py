@@ -6,11 +6,12 @@ import secrets
 import sys
 from collections.abc import Mapping
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, FilePath, PositiveFloat, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, PositiveFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from jobs.loopback import hostname, is_loopback
@@ -21,6 +22,12 @@ T = TypeVar("T")
 
 def _parts(told: object) -> object:
     return [part.strip() for part in told.split(",") if part.strip()] if isinstance(told, str) else told
+
+
+def _name_or_network(told: str) -> str:
+    if "/" in told:
+        ip_network(told, strict=False)
+    return told
 
 
 # Several values in one variable, told apart by commas.
@@ -119,7 +126,7 @@ class Settings(BaseSettings):
         None, min_length=32, description="the one before: while it is set, callbacks carry its signature as well"
     )
     callback_allow_http: bool = Field(default=False, description="whether callbacks may go to plain http")
-    callback_hosts: Listed[str] = Field(
+    callback_hosts: Listed[Annotated[str, AfterValidator(_name_or_network)]] = Field(
         (), description="host names and networks (10.1.0.0/16) that are not public, yet callbacks may reach; by commas"
     )
     callback_ca: FilePath | None = Field(

@@ -24,6 +24,7 @@ from jobs.record import (
     FailureRecord,
     JobRecord,
     LiveRecord,
+    RequestHead,
     RequestRecord,
     ResultRecord,
     State,
@@ -32,6 +33,7 @@ from jobs.record import (
     now,
     told,
 )
+from jobs.remembered import Remembered
 from jobs.request import Execute
 from jobs.shelves import DueJob, Shelves
 from jobs.storage import Storage
@@ -48,6 +50,7 @@ class JobStore:
         self.live = live
         self.shelves = Shelves(storage)
         self.logs = JobLogs(storage, live)
+        self._heads: Remembered[str, RequestHead] = Remembered(seconds=_HEAD_SECONDS, most=_HEADS)
         self.outbox = Outbox(storage)
 
     def create(self, process: str, execute: Execute, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
@@ -70,6 +73,14 @@ class JobStore:
             msg = f"there is no job {job}"
             raise UnknownJob(msg)
         return found
+
+    def head(self, job: str) -> RequestHead:
+        """Return whose a job is, its process and when it was created, which never change; raises UnknownJob."""
+        return self._heads.get(job) or self._heads.put(job, self.request(job).head)
+
+    def knows(self, job: str) -> bool:
+        """Say whether `head` would answer without looking into storage."""
+        return self._heads.get(job) is not None
 
     def freeze_plan(self, plan: Plan) -> Plan:
         """Write plan.json unless there is one, and return the one that holds: of two planners the first wins."""
@@ -127,9 +138,10 @@ class JobStore:
         return self.read(job)
 
     def sweep(self, job: str) -> None:
-        """Delete everything of an ended job but the records that say what was asked and how it ended."""
-        kept = {_key(job, name) for name in _RECORDS}
-        self.storage.delete(key for key in self.storage.keys(_key(job, "")) if key not in kept)
+        """Delete everything of an ended job but the records that say what was asked, how it ended and who was told."""
+        kept, told = {_key(job, name) for name in _RECORDS}, _key(job, "callbacks/")
+        keys = self.storage.keys(_key(job, ""))
+        self.storage.delete(key for key in keys if key not in kept and not key.startswith(told))
 
     def forget(self, job: str) -> None:
         """Delete all that is left of a job, what makes it exist last."""
@@ -137,6 +149,7 @@ class JobStore:
         keys = self.storage.keys(_key(job, ""))
         self.storage.delete(sorted(keys, key=lambda key: key == _key(job, "request.json")))
         self.shelves.forget(request.tenant, job)
+        self._heads.forget(job)
 
     def ended(self, job: str) -> State | None:
         """Return the final state storage knows, or None while the job lives."""
@@ -144,8 +157,8 @@ class JobStore:
 
     def read(self, job: str) -> JobRecord:
         """Return a job as the interface shows it; raises UnknownJob."""
-        request, live, ending = self.request(job), self._live(job), self._ending(job)
-        common = {"job": job, "process": request.process, "created": request.created}
+        head, live, ending = self.head(job), self._live(job), self._ending(job)
+        common = {"job": job, "process": head.process, "created": head.created}
         progress = {"started": live.started, "updated": live.updated, "warnings": live.warnings,
                     "blocks_done": live.blocks_done, "blocks_total": live.blocks_total}  # fmt: skip
         shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
@@ -209,6 +222,8 @@ _ENDS: Final[dict[str, State]] = {
     "result.json": "successful",
     "failure.json": "failed",
 }
+_HEAD_SECONDS: Final = 60.0
+_HEADS: Final = 10_000
 _RECORDS: Final = ("request.json", "log.jsonl", *_ENDS)
 
 

@@ -128,6 +128,7 @@ def test_retries_go_on_over_restarts_and_a_flushed_queue_with_one_id(settings, r
     assert times[-1] > times[0]
     for message in receiver.messages:
         assert message.verified(shown(secrets_of("public", settings)[0]))
+    context.store.sweep(job)  # as on the day its data go
     state = context.store.read(job).callbacks["successful"]
     assert (state.state, state.attempts, state.next) == ("delivered", 3, None)
 

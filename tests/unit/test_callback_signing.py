@@ -7,6 +7,7 @@ import time
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -22,6 +23,7 @@ def signed(settings: Settings, body: bytes = BODY, *, tenant: str = "public", at
     return headers("msg_job_1_successful", int(time.time() + at), body, secrets_of(tenant, settings))
 
 
+@trials(deadline=None)
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
 def test_the_library_verifies_any_body(value: dict[str, object]) -> None:
     settings = Settings(callback_secret=NEW)
