@@ -59,7 +59,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
         403, "This service answers its own machine only", "Ask the operator to serve with keys: CITYZONES_AUTH=keys."
     ),
     "key-in-url": Problem(
-        400, "A key does not belong into an address", "Send it as Authorization: Bearer or X-API-Key, and replace it."
+        400, "A key does not belong in an address", "Send it as Authorization: Bearer or X-API-Key, and replace it."
     ),
     "unknown-key": Problem(404, "There is no such key", "List the keys at /keys."),
     "too-many-keys": Problem(409, "There are too many keys", "Revoke keys that are not used."),
