@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import redis
@@ -13,6 +14,17 @@ from jobs.errors import QueueUnavailable
 from jobs.record import LiveRecord, Warned, now
 
 _KEEP_SECONDS = 7 * 24 * 3600
+# A job's record is one hash, so that a status is one look; its warnings are fields that start so.
+_WARNED = "warning:"
+# Adds blocks to the set of those done and writes its size into the record, as one step.
+_COUNT = """
+for i = 3, #ARGV do redis.call('SADD', KEYS[1], ARGV[i]) end
+local done = redis.call('SCARD', KEYS[1])
+redis.call('HSET', KEYS[2], 'blocks_done', done, 'updated', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return done
+"""
 _AWAY = "the queue does not answer; the job is kept and goes on once it does"
 
 
@@ -27,16 +39,16 @@ class LiveJobs:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._count = client.register_script(_COUNT)
 
     def read(self, job: str) -> LiveRecord | None:
         """Return the live record, or None where Redis knows nothing of the job."""
-        fields, done, warned = self._at_once(
-            ("hgetall", _key(job)), ("scard", f"{_key(job)}:done"), ("smembers", f"{_key(job)}:warnings")
-        )
+        fields = dict(self._call("hgetall", _key(job)))
         if not fields:
             return None
-        warnings = tuple(Warned.model_validate_json(w) for w in sorted(warned))
-        return LiveRecord.model_validate(fields | {"blocks_done": done, "warnings": warnings})
+        warned = sorted(text for name, text in fields.items() if name.startswith(_WARNED))
+        told = {name: text for name, text in fields.items() if not name.startswith(_WARNED)}
+        return LiveRecord.model_validate(told | {"warnings": tuple(Warned.model_validate_json(w) for w in warned)})
 
     def update(self, job: str, **fields: Any) -> None:
         """Set fields of the live record and the time of the last sign of life."""
@@ -46,16 +58,17 @@ class LiveJobs:
 
     def warn(self, job: str, warned: Warned) -> None:
         """Add a warning; the same warning twice is one."""
-        self._call("sadd", _key(job) + ":warnings", warned.model_dump_json())
-        self._keep(_key(job) + ":warnings")
+        text = warned.model_dump_json()
+        self._call("hset", _key(job), f"{_WARNED}{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
+        self._keep(_key(job))
 
     def block_done(self, job: str, *blocks: str) -> int:
         """Note finished blocks (again is harmless) and return how many are finished."""
-        if blocks:
-            self._call("sadd", _key(job) + ":done", *blocks)
-            self._keep(_key(job) + ":done")
-        self.update(job)
-        return int(self._call("scard", _key(job) + ":done"))
+        keys = [f"{_key(job)}:done", _key(job)]
+        try:
+            return int(self._count(keys=keys, args=[now().isoformat(), _KEEP_SECONDS, *blocks]))
+        except RedisError as error:
+            raise QueueUnavailable(_AWAY) from error
 
     def attempt(self, job: str, task: str) -> int:
         """Count one more start of a task and return how often it has been started."""
@@ -87,7 +100,7 @@ class LiveJobs:
 
     def forget(self, job: str) -> None:
         """Drop everything known of a job."""
-        self._call("delete", *(_key(job) + part for part in ("", ":done", ":warnings", ":attempts", ":log")))
+        self._call("delete", *(_key(job) + part for part in ("", ":done", ":attempts", ":log")))
 
     def ping(self) -> None:
         """Raise QueueUnavailable unless the server answers."""
@@ -95,16 +108,6 @@ class LiveJobs:
 
     def _keep(self, key: str) -> None:
         self._call("expire", key, _KEEP_SECONDS)
-
-    def _at_once(self, *commands: tuple[str, str]) -> list[Any]:
-        """Send several commands that each take one key in one round trip."""
-        try:
-            with self._client.pipeline(transaction=False) as pipe:
-                for command, key in commands:
-                    getattr(pipe, command)(key)
-                return list(pipe.execute())
-        except RedisError as error:
-            raise QueueUnavailable(_AWAY) from error
 
     def _call(self, command: str, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +52,15 @@ class Warned(_Record):
 PUBLIC: Final = "public"
 
 
+class RequestHead(NamedTuple):
+    """What of a request every look at its job needs; `subscribed` says that somebody waits to be told of its end."""
+
+    process: str
+    tenant: str
+    created: datetime
+    subscribed: bool
+
+
 class RequestRecord(_Record):
     """jobs/<job>/request.json: the job exists because this exists. `tenant` is whose it is."""
 
@@ -60,6 +69,12 @@ class RequestRecord(_Record):
     tenant: str = PUBLIC
     created: datetime
     execute: dict[str, Any]
+
+    @property
+    def head(self) -> RequestHead:
+        """The little that every look at the job needs."""
+        subscribed = bool(self.execute.get("subscriber"))
+        return RequestHead(self.process, self.tenant, self.created, subscribed)
 
 
 class OutputFile(_Record):

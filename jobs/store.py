@@ -163,7 +163,7 @@ class JobStore:
                     "blocks_done": live.blocks_done, "blocks_total": live.blocks_total}  # fmt: skip
         shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
         record = JobRecord.model_validate(common | progress | {"progress": live.progress} | shown)
-        return record.model_copy(update={"callbacks": self._callbacks(request, record.state)})
+        return record.model_copy(update={"callbacks": self._callbacks(job, record.state) if head.subscribed else None})
 
     def existing(self, jobs: Iterable[str]) -> Iterator[JobRecord]:
         """Yield jobs as the interface shows them, passing over those that are not there, or no longer."""
@@ -197,10 +197,10 @@ class JobStore:
             or self._read(job, "failure.json", FailureRecord)
         )
 
-    def _callbacks(self, request: RequestRecord, state: State) -> dict[str, CallbackState] | None:
+    def _callbacks(self, job: str, state: State) -> dict[str, CallbackState] | None:
         """Return how the callback that tells a job's end stands, None where there is none to be sent."""
-        event = ending_event(request, state)
-        found = self.outbox.state(request.job, event) if event else None
+        event = ending_event(self.request(job), state)
+        found = self.outbox.state(job, event) if event else None
         return {event: found} if event and found else None
 
     def _live(self, job: str) -> LiveRecord:

@@ -22,7 +22,6 @@ from jobs.queue import make_app
 from jobs.quotas import Quotas
 from jobs.rates import RateLimits
 from jobs.record import LiveRecord
-from jobs.remembered import Remembered
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
@@ -33,8 +32,6 @@ log = logging.getLogger("cityzones.service")
 
 
 _SPARED_SECONDS: Final = 3.0
-_OWNER_SECONDS: Final = 60.0
-_OWNERS: Final = 50_000
 
 
 class SparingLive(LiveJobs):
@@ -61,10 +58,7 @@ class SparingLive(LiveJobs):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The parts of the house the interface talks to. All are safe to share between threads.
-
-    `owners` remembers whose a job is, which never changes.
-    """
+    """The parts of the house the interface talks to. All are safe to share between threads."""
 
     settings: Settings
     storage: Storage
@@ -78,7 +72,6 @@ class State:
     tenants: TenantStore
     rates: RateLimits
     quotas: Quotas
-    owners: Remembered[str, str]
 
 
 def open_state(settings: Settings) -> State:
@@ -107,7 +100,6 @@ def open_state(settings: Settings) -> State:
         tenants=tenants,
         rates=RateLimits(settings.live_url),
         quotas=Quotas(jobs, tenants, settings.live_url),
-        owners=Remembered(seconds=_OWNER_SECONDS, most=_OWNERS),
     )
 
 

@@ -128,7 +128,7 @@ class Served:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "service.log"
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("CITYZONES_")} | {
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("CITYZONES_")} | {
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": str(folder / "bentoml"),
             "OTEL_SDK_DISABLED": "true",
@@ -145,12 +145,12 @@ class Served:
     @property
     def settings(self) -> Settings:
         """The settings the server runs with."""
-        return Settings.of_environment(self._environment)
+        return Settings.of_environment(self.environment)
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "bentoml", "serve", "service.service:Cityzones"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        self.process = GuardedProcess("service", command, log=self.log, environment=self._environment, grace=20.0)
+        self.process = GuardedProcess("service", command, log=self.log, environment=self.environment, grace=20.0)
         self.process.wait_until(self._lives, timeout=60.0)
         return self
 

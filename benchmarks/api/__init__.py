@@ -1,0 +1,1 @@
+"""Load on the interface: `python -m benchmarks.api`."""
