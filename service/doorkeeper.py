@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 import anyio
@@ -58,7 +59,7 @@ class Doorkeeper:
 
         Raises Unauthorized, RequestError for two different keys, TooManyRequests, and StorageUnavailable.
         """
-        caller = OPEN if self._open else await self._known(Headers(scope=scope), address_of(scope))
+        caller = OPEN if self._open else await self._known(Headers(scope=scope), network_of(address_of(scope)))
         limits = self._tenants.recalled(caller.tenant)
         if limits is None:
             limits = await anyio.to_thread.run_sync(self._tenants.limits, caller.tenant)
@@ -117,6 +118,17 @@ def address_of(scope: Asked) -> str:
     """Return the client's address, or an empty text where the server does not say."""
     client: Any = scope.get("client")
     return str(client[0]) if client else ""
+
+
+def network_of(address: str) -> str:
+    """Return what one client can choose its addresses from: of IPv6 the first 64 bits, of IPv4 the address itself."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, 64), strict=False))
+    return address
 
 
 def comes_directly(scope: Asked) -> bool:

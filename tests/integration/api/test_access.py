@@ -20,6 +20,7 @@ from jobs.errors import StorageUnavailable
 from jobs.keys import NewKey
 from jobs.record import now
 from jobs.settings import Settings
+from service.doorkeeper import network_of
 from service.gate import check_own_machine
 from service.state import State
 from tests.servers.api import EXECUTE, HERE, Api, new_job, problem, settings_in
@@ -186,6 +187,13 @@ def test_a_flood_of_junk_becomes_no_flood_of_reads(settings: Settings, monkeypat
     problem(refused, 429, "too-many-requests")
     assert int(refused.headers["retry-after"]) >= 1
     assert api.get("/jobs", headers=bearer(good)).status_code == 200
+
+
+def test_failures_are_counted_by_what_one_client_can_choose_from() -> None:
+    same = {network_of(f"2001:db8:1:2:{n}::{n}") for n in range(1, 9)}
+    assert same == {"2001:db8:1:2::/64"}
+    told = ["10.0.0.1", "::ffff:10.0.0.1", "", "a socket"]
+    assert [network_of(address) for address in told] == told
 
 
 def test_no_key_opens_while_storage_is_away(keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
