@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from service.stack.embedded import EmbeddedStack
 from service.stack.files import FileServer
 from service.stack.sample import make_sample
 from tests.journeys import everything, fetch, finish
+from tests.missing import without
 from tests.servers.stac import StaticServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,10 +26,7 @@ def shared_data() -> Path:
     """The folder with real data beside the checkout; absent is a skip, and a failure where CI=true."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
-        message = f"real data are not at {folder}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        without(f"real data are not at {folder}")
     return folder
 
 
