@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,8 +23,12 @@ from jobs.errors import BadVector, MissingCrs, UploadTooLarge
 from jobs.inspection.layer import INSPECTED_AT_ONCE, LONLAT, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
 
-# The text is held whole, and its features twenty thousand at a time.
+# The text is held whole. What is decoded takes up to twenty-five times its text, so it is held in stretches: features
+# until they have so many characters, and none has more than the last of the windows it is looked for in.
 MAX_BYTES: Final = 96 * 1024**2
+_HELD: Final = 4 * 1024**2
+_WINDOWS: Final = (4096, 256 * 1024, 16 * 1024**2)
+_MEMBERS: Final = frozenset({"type", "crs", "features", "properties", "geometry", "coordinates", "geometries"})
 _LIST: Final = object()
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _TYPES: Final = frozenset(
@@ -65,7 +68,7 @@ class _Document:
         self._members: dict[str, Any] = {}
         self.count = 0
         names: dict[str, None] = {}
-        for feature in self._features(self._members):
+        for feature, _ in self._features(self._members):
             names |= dict.fromkeys(feature.get("properties") or {})
             self.count += 1
         self.fields = list(names)
@@ -73,38 +76,51 @@ class _Document:
 
     def chunks(self, size: int) -> Iterator[tuple[int, list[Mapping[str, Any]]]]:
         """Yield features by the list, each with the position of its first; one empty list where there is none."""
-        features, start = self._features({}), 0
-        while (some := list(itertools.islice(features, size))) or not start:
+        some: list[Mapping[str, Any]] = []
+        start = held = 0
+        for feature, length in self._features({}):
+            some.append(feature)
+            held += length
+            if len(some) >= size or held >= _HELD:
+                yield start, some
+                start, some, held = start + len(some), [], 0
+        if some or not start:
             yield start, some
-            start += max(1, len(some))
 
-    def _features(self, members: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Yield the features; gather the document's other members."""
+    def _features(self, members: dict[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
+        """Yield the features, each with the length of its text; gather the document's other members."""
         found, name = False, self._name
-        for key, value in _walk(self._text, name):
+        for key, value, length in _walk(self._text, name):
             if key is not None:
-                members[key] = value
+                members |= {key: value} if key in _MEMBERS else {}
                 found = found or (key == "features" and value is _LIST)
                 continue
             if not isinstance(value, dict) or not isinstance(value.get("properties") or {}, dict):
                 raise BadVector(f"{name}: a feature is not a GeoJSON Feature")
-            yield value
+            yield value, length
         kind = members.get("type")
         if found and kind == "FeatureCollection":
             return
         if kind == "Feature" and not found:
-            yield members
+            yield members, 0
         elif isinstance(kind, str) and kind in _TYPES and not found:
-            yield {"type": "Feature", "properties": {}, "geometry": members}
+            yield {"type": "Feature", "properties": {}, "geometry": members}, 0
         else:
             raise BadVector(
                 f"{name} is JSON, but not GeoJSON: its type must be FeatureCollection, Feature or a geometry"
             )
 
 
-def _walk(text: str, name: str) -> Iterator[tuple[str | None, Any]]:
-    """Yield the members of a JSON object, those of the list `features` one by one (without a key) after _LIST."""
-    scan = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+def _walk(text: str, name: str) -> Iterator[tuple[str | None, Any, int]]:
+    """Yield the members of a JSON object, each with the length of its text.
+
+    Those of the list `features` come one by one, without a key, after _LIST.
+    """
+    decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+
+    def scan(text: str, at: int) -> tuple[Any, int]:
+        return _scan(decode, text, at, name)
+
     try:
         at = _after(text, 0, "{")
         while text[at] != "}":
@@ -112,20 +128,37 @@ def _walk(text: str, name: str) -> Iterator[tuple[str | None, Any]]:
             key, at = scan(text, at)
             at = _after(text, _space(text, at), ":")
             if key == "features" and text[at] == "[":
-                yield key, _LIST
+                yield key, _LIST, 0
                 at = _after(text, at, "[")
                 while text[at] != "]":
-                    value, at = scan(text, at)
-                    yield None, value
-                    at = _next(text, at, "]")
+                    value, end = scan(text, at)
+                    yield None, value, end - at
+                    at = _next(text, end, "]")
                 at = _next(text, at + 1, "}")
             else:
-                value, at = scan(text, at)
-                yield str(key), value
-                at = _next(text, at, "}")
+                value, end = scan(text, at)
+                yield str(key), value, end - at
+                at = _next(text, end, "}")
         _expect(text, at, holds=_space(text, at + 1) == len(text))
     except (ValueError, IndexError, RecursionError) as error:
         raise BadVector(f"{name} is not valid JSON (damaged or cut off?): export it again as GeoJSON") from error
+
+
+def _scan(decode: Callable[[str], tuple[Any, int]], text: str, at: int, name: str) -> tuple[Any, int]:
+    """Return the value that begins at a position and where it ends; raises BadVector for one too long to be held."""
+    for window in _WINDOWS:
+        part = text[at : at + window]
+        last = at + window >= len(text)
+        try:
+            value, end = decode(part)
+        except ValueError:
+            if last:
+                raise
+            continue
+        if last or end < len(part):  # a number may go on beyond the window
+            return value, at + end
+    most = _WINDOWS[-1] // 1024**2
+    raise BadVector(f"{name} is not valid JSON, or one feature has more than {most} MiB of it: split or simplify that")
 
 
 def _expect(text: str, at: int, *, holds: bool) -> None:

@@ -88,7 +88,8 @@ def _shapes(column: pa.Array) -> NDArray[np.object_]:
     stored = [*column.dictionary.to_pylist(), None]
     rows = column.indices.fill_null(len(stored) - 1).to_numpy(zero_copy_only=False)
     shapes: NDArray[np.object_] = np.asarray(shapely.from_wkb(stored, on_invalid="ignore"), object)
-    return shapes.take(rows)
+    named: NDArray[np.object_] = shapes.take(rows)
+    return named
 
 
 def _geometry_of(path: Path, name: str) -> tuple[str, CRS]:

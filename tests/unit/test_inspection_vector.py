@@ -345,3 +345,27 @@ def test_a_geometry_stored_once_and_named_often_does_not_fill_the_memory(tmp_pat
     facts = inspect_file(path, "a.parquet", SETTINGS).facts
     assert (facts["features"], facts["without_geometry"]) == (50_001, 1)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kB; unpacked it is 32 GB"
+
+
+@pytest.mark.parametrize(
+    "value", ['"x":[' + "[]," * 400_000 + "[]]", '"features":[{"type":"Feature","x":[' + "[]," * 400_000 + "[]]}]"]
+)
+def test_geojson_whose_values_would_fill_the_memory_is_refused(
+    tmp_path: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.inspection.geojson._WINDOWS", (4096, 2**20))
+    path = tmp_path / "a.geojson"
+    path.write_text('{"type":"FeatureCollection",' + value + "}")
+    with pytest.raises(BadVector, match="more than 1 MiB"):
+        inspect_file(path, "a.geojson", SETTINGS)
+
+
+def test_geojson_values_of_every_length_are_read_whole(tmp_path: Path) -> None:
+    made = collection(count=10**4200)
+    made["features"][0]["properties"] = {"note": "é" * 5000, "more": "x" * 300_000}
+    made["features"].append(made["features"][0])
+    seen = inspect_file(put(tmp_path / "a.geojson", made), "a.geojson", SETTINGS)
+    assert seen.facts["features"] == 2
+    rows = read_vector(tmp_path / "a.geojson")
+    assert rows["note"].tolist() == ["é" * 5000] * 2
+    assert rows["more"].str.len().tolist() == [300_000] * 2
