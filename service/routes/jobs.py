@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+import anyio
+from fastapi import APIRouter, Query, Request, Response
 
 from jobs.errors import WrongTransition
-from jobs.public.bodies import JobList, Link, StatusInfo
+from jobs.public.bodies import JSON, JobList, Link, StatusInfo
 from jobs.public.status import POLL_SECONDS, status_info
 from jobs.record import FINAL_STATES
-from service.access import OwnJob, Reader, Submitter
+from service.access import KEYED, OwnJob, Reader, Submitter, own_job_of
 from service.listing import JobQuery, find_jobs
-from service.state import Parts
+from service.state import Parts, state_of
 
 router = APIRouter(tags=["Jobs"])
 
@@ -28,14 +29,22 @@ def job_list(caller: Reader, parts: Parts, query: Annotated[JobQuery, Query()]) 
     return JobList(jobs=[status_info(record, url) for record in page.jobs], links=links)
 
 
-@router.get("/jobs/{job}", response_model_exclude_none=True, summary="How a job stands")
-def job_status(job: OwnJob, parts: Parts, response: Response) -> StatusInfo:
+@router.get(
+    "/jobs/{job}",
+    response_model=StatusInfo,
+    response_model_exclude_none=True,
+    summary="How a job stands",
+    openapi_extra=KEYED,
+)
+async def job_status(job: str, request: Request) -> Response:  # noqa: ARG001 - the path's, for the contract
     """Return a job's state, progress and warnings; Retry-After says when to ask again."""
-    record = parts.jobs.read(job)
-    response.headers["Cache-Control"] = "no-store"
+    own, parts = await own_job_of(request), state_of(request)
+    record = await anyio.to_thread.run_sync(parts.jobs.read, own)
+    headers = {"Cache-Control": "no-store"}
     if record.state not in FINAL_STATES:
-        response.headers["Retry-After"] = str(POLL_SECONDS)
-    return status_info(record, parts.settings.public_url)
+        headers["Retry-After"] = str(POLL_SECONDS)
+    body = status_info(record, parts.settings.public_url).model_dump_json(exclude_none=True)
+    return Response(body, media_type=JSON, headers=headers)
 
 
 @router.delete("/jobs/{job}", response_model_exclude_none=True, summary="Dismiss a job")
