@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from time import time
 from typing import Annotated
 
-import anyio
 from fastapi import Depends, Query, Request
 
 from jobs.errors import JobDismissed, ResultNotReady, ResultsDeleted
 from jobs.public.problems import RequestError
 from jobs.public.status import known_id
 from jobs.record import OutputFile, ResultRecord
-from service.access import own_job
-from service.doorkeeper import Doorkeeper
+from service.access import own_job_of
 from service.state import Parts, State
 
 
@@ -46,10 +44,7 @@ async def viewer(job: str, request: Request, parts: Parts, link: Annotated[Link,
     if link.expires or link.key or link.signature:
         parts.signer.check(target, expires=link.expires, key_id=link.key, signature=link.signature)
         return Viewer(job, parts.signer.sign(target, int(link.expires)))
-    doorkeeper: Doorkeeper = request.app.state.doorkeeper()
-    caller = await doorkeeper.admit(request.scope)
-    caller.check("read")
-    await anyio.to_thread.run_sync(own_job, job, caller, parts)
+    await own_job_of(request)
     return Viewer(job, parts.signer.sign(target, int(time()) + parts.settings.link_seconds))
 
 
