@@ -136,7 +136,15 @@ def test_exceptions_keep_to_both_schemas(api: Api, standard: Standard, tmp_path:
 
 def test_the_landing_page_leads_to_everything_the_standard_names(api: Api) -> None:
     links = rels(api.get("/").json())
-    wanted = {"self", "alternate", "service-desc", f"{OGC}/conformance", f"{OGC}/processes", f"{OGC}/job-list"}
+    wanted = {
+        "self",
+        "alternate",
+        "service-desc",
+        "service-doc",
+        f"{OGC}/conformance",
+        f"{OGC}/processes",
+        f"{OGC}/job-list",
+    }
     assert wanted <= set(links)
     for rel in wanted:
         answer = follow(api, links[rel])
