@@ -12,6 +12,7 @@ from jobs.public.problems import RequestError
 from jobs.uploads import AwaitedRecord, UploadRecord, Way
 from jobs.uploads.store import arriving
 from models.errors import Fault
+from service.access import Caller
 from service.receive import safe_name
 from service.state import State
 
@@ -55,8 +56,8 @@ def allowance(tenant: str, state: State) -> int | None:
     return state.tenants.limits(tenant).upload_bytes or None
 
 
-def told_of(record: UploadRecord | AwaitedRecord, state: State) -> Upload | AwaitedUpload:
-    """Return an upload as clients are told of it."""
+def told_of(record: UploadRecord | AwaitedRecord, caller: Caller, state: State) -> Upload | AwaitedUpload:
+    """Return an upload as a caller is told of it; where its bytes go only if the caller may send any."""
     here = f"{state.settings.public_url}/uploads/{record.upload}"
     links = [Link(href=here, rel="self", title=record.filename)]
     if isinstance(record, UploadRecord):
@@ -65,7 +66,7 @@ def told_of(record: UploadRecord | AwaitedRecord, state: State) -> Upload | Awai
     return AwaitedUpload(
         upload=record.upload, tenant=record.tenant, filename=record.filename, size=record.size, sha256=record.sha256,
         received=received, created=record.created, expires=record.expires,
-        send_to=_send_to(record, received or 0, state),
+        send_to=_send_to(record, received or 0, state) if "submit" in caller.scopes else None,
         links=[*links, Link(href=f"{here}/complete", rel="edit", title="POST says that all bytes are sent")],
     )  # fmt: skip
 

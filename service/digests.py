@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -29,17 +28,6 @@ def sha256_of(field: str | None) -> bytes | None:
     if not _OTHER.search(field) or "sha-256=" in field:
         raise RequestError("malformed-request", "a digest reads sha-256=:<base64 of 32 bytes>:, after RFC 9530")
     return None
-
-
-def from_hex(text: str) -> bytes:
-    """Return a SHA-256 given as 64 hexadecimal digits; raises RequestError."""
-    try:
-        raw = binascii.unhexlify(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != hashlib.sha256().digest_size:
-        raise RequestError("malformed-request", "sha256 is 64 hexadecimal digits")
-    return raw
 
 
 def check(what: str, found: bytes, expected: bytes | None) -> None:

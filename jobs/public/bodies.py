@@ -224,7 +224,7 @@ class AwaitedUpload(Body):
     received: int | None = Field(None, description="bytes that are there, where they come piece by piece")
     created: datetime
     expires: datetime = Field(description="when the service stops waiting")
-    send_to: SendTo
+    send_to: SendTo | None = Field(None, description="left out for those who may only read")
     links: list[Link]
 
 

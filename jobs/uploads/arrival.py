@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,9 @@ _REFUSED: Final = (
     BadImage, BadVector, ChecksumMismatch, MissingCrs, SizeMismatch, UnsupportedFormat, UploadTooLarge,
 )  # fmt: skip
 
+_PREFIX: Final = "cityzones-upload-"
+_LEFT_SECONDS: Final = 12 * 3600
+
 
 def complete(uploads: UploadStore, upload: str) -> UploadRecord:
     """Make an announced upload exist once all its bytes are there, and return its record; twice is harmless.
@@ -60,10 +65,11 @@ def complete(uploads: UploadStore, upload: str) -> UploadRecord:
 @contextmanager
 def scratch_folder(settings: Settings) -> Iterator[Path]:
     """Yield a folder for files that are looked at, gone afterwards; raises ScratchFull where it fills the disk."""
+    root = settings.scratch or Path(tempfile.gettempdir())
     with no_room_told():
-        if settings.scratch:
-            settings.scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="cityzones-upload-", dir=settings.scratch) as folder:
+        root.mkdir(parents=True, exist_ok=True)
+        _tidy(root)
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=root) as folder:
             yield Path(folder)
 
 
@@ -77,6 +83,14 @@ def keep(
         path, filename=name, kind=found.kind, suffix=found.suffix, facts=found.facts, tenant=tenant, upload=upload,
         sha256=sha256, allowance=allowance,
     )  # fmt: skip
+
+
+def _tidy(root: Path) -> None:
+    """Delete what a process that was killed has left, so long ago that no request can still be using it."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _judged(uploads: UploadStore, awaited: AwaitedRecord) -> UploadRecord:

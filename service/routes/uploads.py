@@ -59,13 +59,15 @@ async def upload(request: Request, response: Response, caller: Submitter, parts:
     announced = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     record = await (_announced if announced else _received)(request, caller, parts)
     response.headers["Location"] = f"{parts.settings.public_url}/uploads/{record.upload}"
-    return await anyio.to_thread.run_sync(told_of, record, parts)
+    return await anyio.to_thread.run_sync(told_of, record, caller, parts)
 
 
 @router.post("/uploads/{upload}/complete", summary="Say that all bytes of an announced file are sent")
-def complete_upload(upload: OwnUpload, _: Submitter, parts: Parts) -> Upload:
+def complete_upload(upload: OwnUpload, caller: Submitter, parts: Parts) -> Upload:
     """Check an announced file that has come, and keep it; for one that is complete this only returns its record."""
-    return _complete(complete(parts.uploads, upload), parts)
+    told = told_of(complete(parts.uploads, upload), caller, parts)
+    assert isinstance(told, Upload)  # noqa: S101 - the record is of one that has arrived
+    return told
 
 
 @router.get("/uploads", response_model_exclude_none=True, summary="List the uploads, newest first")
@@ -81,14 +83,14 @@ def upload_list(
     links = [_page("self", "This page", limit, before, parts)]
     if len(found) > limit:
         links.append(_page("next", "Older uploads", limit, found[limit - 1], parts))
-    return UploadList(uploads=[told_of(record, parts) for record in shown], links=links)
+    return UploadList(uploads=[told_of(record, caller, parts) for record in shown], links=links)
 
 
 @router.head("/uploads/{upload}", include_in_schema=False)
 @router.get("/uploads/{upload}", response_model_exclude_none=True, summary="What was found in an upload")
-def upload_record(upload: OwnUpload, parts: Parts) -> Upload | AwaitedUpload:
+def upload_record(upload: OwnUpload, caller: Reader, parts: Parts) -> Upload | AwaitedUpload:
     """Return an upload's record; of one that was announced, where its bytes go and how many have come."""
-    return told_of(parts.uploads.find(upload), parts)
+    return told_of(parts.uploads.find(upload), caller, parts)
 
 
 @router.delete("/uploads/{upload}", status_code=204, summary="Delete an upload")
@@ -128,12 +130,6 @@ async def _announced(request: Request, caller: Caller, parts: State) -> AwaitedR
     told = parse_announcement(decode(bytes(body)))
     way: Way = "resumable" if parts.settings.stores_locally else "direct"
     return await anyio.to_thread.run_sync(lambda: announce(told, caller.tenant, parts, way=way))
-
-
-def _complete(record: UploadRecord, parts: State) -> Upload:
-    told = told_of(record, parts)
-    assert isinstance(told, Upload)  # noqa: S101 - the record is of one that has arrived
-    return told
 
 
 def _page(rel: str, title: str, limit: int, before: str | None, parts: State) -> Link:

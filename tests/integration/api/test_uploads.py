@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from jobs.keys import KeyStore
 from jobs.record import now
+from jobs.settings import Settings
 from jobs.uploads import UploadStore, expire_uploads
 from models.errors import CityzonesError
 from service.stack.valkey import EmbeddedValkey
@@ -140,6 +144,16 @@ def test_a_client_that_goes_away_leaves_nothing(api: Api, tmp_path: Path) -> Non
     _nothing_kept(api, tmp_path)
 
 
+def test_what_a_killed_process_left_is_tidied_up(api: Api, tmp_path: Path) -> None:
+    old, new = (tmp_path / "scratch" / f"cityzones-upload-{age}" for age in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "arriving").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    assert api.upload(write_image(tmp_path / "i.tif")).status_code == 201
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 @contextmanager
 def _small_disk(size: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -205,6 +219,7 @@ def test_uploads_are_listed_page_by_page_to_their_owner(api: Api, tmp_path: Path
         ({"filename": "a.tif", "size": 7, "sha256": "abc"}, 400, "invalid-parameter"),
         ({"filename": "a.tif", "size": 7, "tenant": "another"}, 400, "invalid-parameter"),
         ([], 400, "invalid-parameter"),
+        ({"filename": "\ud800", "size": 7}, 400, "invalid-parameter"),
         ({"filename": "a" * 20_000, "size": 7}, 413, "body-too-large"),
         ({"filename": "a.tif", "size": 2**40}, 413, "upload-too-large"),
     ],
@@ -212,8 +227,25 @@ def test_uploads_are_listed_page_by_page_to_their_owner(api: Api, tmp_path: Path
 def test_announcements_that_say_nothing_usable_are_refused(
     api: Api, tmp_path: Path, body: Any, status: int, code: str
 ) -> None:
-    problem(api.ask("POST", "/uploads", json=body), status, code)
+    sent = json.dumps(body).encode()  # escapes what UTF-8 cannot hold
+    problem(api.ask("POST", "/uploads", content=sent, headers={"Content-Type": "application/json"}), status, code)
     assert api.store.storage.keys("uploads") == []
+
+
+def test_a_key_that_may_only_read_is_not_told_where_bytes_go(settings: Settings) -> None:
+    api = Api(settings.model_copy(update={"auth": "keys", "callback_secret": SecretStr("a secret of the tests" * 2)}))
+    keys: KeyStore = api.app.state.open().keys
+    submits, reads = (
+        {"Authorization": f"Bearer {keys.create('town', scopes, name='k').text}"} for scopes in (["submit"], ["read"])
+    )
+    told = {"filename": "b.tif", "size": 7}
+    announced = api.ask("POST", "/uploads", json=told, headers=submits).json()
+    assert announced["send_to"]["href"]
+    path = f"/uploads/{announced['upload']}"
+    assert "send_to" not in api.get(path, headers=reads).json()
+    assert "send_to" not in api.get("/uploads", headers=reads).json()["uploads"][0]
+    problem(api.ask("POST", "/uploads", json=told, headers=reads), 403, "forbidden")
+    problem(api.ask("POST", f"{path}/complete", headers=reads), 403, "forbidden")
 
 
 def test_an_announced_upload_is_no_imagery_yet(api: Api) -> None:
