@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -25,18 +25,24 @@ WINDOW_SECONDS: Final = 60
 _CONNECTIONS: Final = 32
 _REMEMBERED: Final = 10_000
 _SLACK: Final = 1e-6  # of a step, for what adding up fractions of a minute rounds off
-# Returns the seconds until what was taken is paid back, after this request; negative where it must wait instead.
+# Takes as many of the requests wanted as there is room for. Returns how many, and the seconds until all that was taken
+# is paid back; where there is room for none, the seconds to wait for the first.
 _TAKE: Final = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 local step = ARGV[2] / ARGV[1]
-local paid = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
-local after = paid + step
-local wait = after - now - ARGV[2]
-if wait > step * 1e-6 then return string.format('%.6f', -wait) end
-redis.call('SET', KEYS[1], string.format('%.6f', after), 'PX', math.ceil((after - now) * 1000))
-return string.format('%.6f', after - now)
+local owed = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') - now, 0)
+local room = math.floor((ARGV[2] - owed) / step + 1e-6)
+if room < 1 then return {0, string.format('%.6f', owed + step - ARGV[2])} end
+local taken = math.min(room, ARGV[3])
+owed = owed + taken * step
+redis.call('SET', KEYS[1], string.format('%.6f', now + owed), 'PX', math.ceil(owed * 1000))
+return {taken, string.format('%.6f', owed)}
 """
+# A tenant in a hurry is lent requests in advance, a second's worth at most, to be asked about less often: each lease
+# that is used up within a second doubles the next.
+_LARGEST_LEASE: Final = 64
+_HURRY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +89,60 @@ class LocalRates:
         return owed if owed - WINDOW_SECONDS <= step * _SLACK else WINDOW_SECONDS - owed
 
 
+@dataclass(slots=True)
+class _Lease:
+    """Requests a tenant may send without Redis being asked: how many are left, of how many, and since when."""
+
+    left: int = 0
+    size: int = 1
+    owed: float = 0.0
+    since: float = 0.0
+
+    def spend(self, limit: int) -> Rate | None:
+        """Count a request against what is lent; None where nothing is."""
+        if not self.left:
+            return None
+        self.left -= 1
+        rate = _rate(max(self.owed - (time.monotonic() - self.since), 0.0), limit)
+        return replace(rate, remaining=min(rate.remaining + self.left, limit - 1))
+
+    def next_size(self, limit: int) -> int:
+        """Return how many requests to ask for, now that all are used up."""
+        hurried = time.monotonic() - self.since < _HURRY_SECONDS
+        most = max(1, min(_LARGEST_LEASE, limit // WINDOW_SECONDS))
+        return min(self.size * 2, most) if hurried else 1
+
+
 class RateLimits:
-    """Limits counted in Redis, in one round trip; where Redis does not answer, in this process. Never fails."""
+    """Limits counted in Redis, in one round trip or none; where Redis does not answer, in this process. Never fails."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         # A connection belongs to the event loop it was opened in.
         self._scripts: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._leases: Remembered[str, _Lease] = Remembered(seconds=WINDOW_SECONDS, most=_REMEMBERED)
         self._local = LocalRates()
         self._outage = Outage("each process counts requests by itself")
 
     async def take(self, tenant: str, limit: int) -> Rate:
         """Count one request of a tenant; `limit` is above 0."""
-        if not self._outage.lasting:
+        lease = self._leases.get(tenant) or _Lease()
+        rate = lease.spend(limit)
+        if rate is None and not self._outage.lasting:
             try:
-                told = await self._script()(keys=[f"cityzones:rate:{tenant}"], args=[limit, WINDOW_SECONDS])
-                return _rate(float(told), limit)
+                return await self._lend(tenant, limit, lease.next_size(limit))
             except (RedisError, OSError) as error:
                 self._outage.begin(error)
-        return self._local.take(tenant, limit)
+        return rate or self._local.take(tenant, limit)
+
+    async def _lend(self, tenant: str, limit: int, wanted: int) -> Rate:
+        """Ask Redis for a lease, of which this request takes the first."""
+        told = await self._script()(keys=[f"cityzones:rate:{tenant}"], args=[limit, WINDOW_SECONDS, wanted])
+        taken, seconds = int(told[0]), float(told[1])
+        if not taken:
+            return _rate(-seconds, limit)
+        lease = self._leases.put(tenant, _Lease(taken, wanted, seconds, time.monotonic()))
+        return lease.spend(limit) or _rate(seconds, limit)
 
     def _script(self) -> Any:
         loop = asyncio.get_running_loop()
