@@ -15,6 +15,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from jobs.errors import BadImage, UploadTooLarge, WrongBands
 from jobs.inference import TritonModels
 from jobs.inspection import inspect_file, safe_raster
+from jobs.public.problems import RequestError
 from jobs.settings import Settings
 from models.cards import Card
 from models.channels import CHANNELS
@@ -34,9 +35,11 @@ def classify_tile(
     """Return the class map of a GeoTIFF as a GeoTIFF of the same grid: uint8, palette inside, 0 where no data.
 
     The file holds the card's bands, by description or in order, at the card's resolution, at most 512 pixels a side.
-    Buildings are not used. Raises BadImage, WrongBands, UploadTooLarge, UnsupportedFormat, MissingCrs or
-    InferenceUnavailable.
+    Buildings are not used. Raises BadImage, WrongBands, UploadTooLarge, UnsupportedFormat, MissingCrs,
+    InferenceUnavailable, or RequestError for a scale or offset that is no number.
     """
+    if not all(number is None or math.isfinite(number) for number in (scale, offset)):
+        raise RequestError("invalid-parameter", "scale and offset are finite numbers")
     found = inspect_file(path, "the image", settings)
     if found.kind != "image":
         raise BadImage("classify takes an image, not a vector file: send a GeoTIFF")

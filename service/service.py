@@ -10,8 +10,6 @@ from typing import Annotated, Any, Final, cast
 import bentoml
 from bentoml.exceptions import BadInput
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +20,7 @@ from models.errors import CityzonesError
 from service.app import create_app
 from service.around import around
 from service.classify import classify_tile
+from service.forms import guard_form
 from service.gate import Admission
 from service.handlers import respond_to
 from service.state import State
@@ -121,21 +120,8 @@ class _Cityzones:
         return Response(data, media_type="image/tiff", headers={"Content-Disposition": name})
 
 
-def _foresee_broken_forms(method: Any) -> None:
-    """Make BentoML answer a form that cannot be parsed as the client's mistake; it takes it for its own."""
-    read = method.input_spec.from_http_request
-
-    async def from_http_request(request: Request, serde: Any) -> Any:
-        try:
-            return await read(request, serde)
-        except HTTPException as error:
-            raise BadInput(error.detail) from error
-
-    method.input_spec.from_http_request = from_http_request
-
-
 Cityzones = bentoml.service(name="cityzones", **_CONFIG)(_Cityzones)
-_foresee_broken_forms(Cityzones.apis["classify"])
+guard_form(Cityzones.apis["classify"], file="image")
 # Outermost first. The REST interface carries what is around it itself, for those who serve it without BentoML.
 Cityzones.add_asgi_middleware(Face, rest=app)
 for layer in around(settings, app.state.metrics, NATIVE):

@@ -14,7 +14,7 @@ from bentoml.exceptions import BentoMLException
 from jobs.inference import TritonModels
 from service.classify import map_codes
 from service.stack.triton import EmbeddedTriton
-from tests.servers.api import Served, write_image
+from tests.servers.api import Served, problem, write_image
 from tests.servers.tiny_model import BANDS, STEP, TILE, tiny_card, tiny_weights
 
 
@@ -84,7 +84,7 @@ def test_tiles_that_do_not_fit_are_problems(served: Served, tmp_path: Path, told
 
 def test_other_mistakes_with_classify(served: Served, tmp_path: Path) -> None:
     url = f"{served.url}/classify"
-    assert httpx.post(url, data={"model": "tiny"}).json()["errors"][0]["pointer"] == "/image"
+    assert httpx.post(url, files={"model": (None, "tiny")}).json()["errors"][0]["pointer"] == "/image"
     image = write_image(tmp_path / "tile.tif")
     with image.open("rb") as file:
         assert httpx.post(url, files={"image": file}, data={"model": "nope"}).json()["code"] == "unknown-model"
@@ -99,3 +99,21 @@ def test_every_size_is_covered(triton: EmbeddedTriton, side: tuple[int, int]) ->
     codes = map_codes(image, tiny_card(), TritonModels(triton.grpc_url, timeout=30))
     assert codes.shape == side
     assert codes.min() >= 1
+
+
+@pytest.mark.parametrize("text", ["http://127.0.0.1:9/tile.tif", "https://example.org/tile.tif", "/etc/hostname", ""])
+def test_a_file_is_never_fetched_from_where_a_text_says(served: Served, text: str) -> None:
+    form = {"image": (None, text)}
+    answer = httpx.post(f"{served.url}/classify", files=form, timeout=60)  # type: ignore[arg-type]
+    assert "is not a file" in problem(answer, 400, "malformed-request")["detail"]
+    told = httpx.post(f"{served.url}/classify", json={"image": text}, timeout=60)
+    problem(told, 415, "unsupported-media-type")
+
+
+def test_fields_that_classify_does_not_know_are_named(served: Served, tmp_path: Path) -> None:
+    data = write_image(tmp_path / "tile.tif", bands=2).read_bytes()
+    for fields, said in (({"modle": "tiny"}, "'modle'"), ({"model": ["tiny", "tiny"]}, "twice")):
+        answer = httpx.post(f"{served.url}/classify", files={"image": ("a.tif", data)}, data=fields, timeout=60)
+        assert said in problem(answer, 400, "malformed-request")["detail"]
+    answer = httpx.post(f"{served.url}/classify", files={"image": ("a.tif", data)}, data={"scale": "NaN"}, timeout=60)
+    problem(answer, 400, "invalid-parameter")
