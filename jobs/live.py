@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import redis
@@ -43,28 +44,23 @@ class LiveJobs:
 
     def read(self, job: str) -> LiveRecord | None:
         """Return the live record, or None where Redis knows nothing of the job."""
-        fields = dict(self._call("hgetall", _key(job)))
-        if not fields:
-            return None
-        warned = sorted(text for name, text in fields.items() if name.startswith(_WARNED))
-        told = {name: text for name, text in fields.items() if not name.startswith(_WARNED)}
-        return LiveRecord.model_validate(told | {"warnings": tuple(Warned.model_validate_json(w) for w in warned)})
+        return live_record(dict(self._call("hgetall", job_key(job))))
 
     def update(self, job: str, **fields: Any) -> None:
         """Set fields of the live record and the time of the last sign of life."""
         values = {"updated": now().isoformat()} | {name: str(value) for name, value in fields.items()}
-        self._call("hset", _key(job), mapping=values)
-        self._keep(_key(job))
+        self._call("hset", job_key(job), mapping=values)
+        self._keep(job_key(job))
 
     def warn(self, job: str, warned: Warned) -> None:
         """Add a warning; the same warning twice is one."""
         text = warned.model_dump_json()
-        self._call("hset", _key(job), f"{_WARNED}{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
-        self._keep(_key(job))
+        self._call("hset", job_key(job), f"{_WARNED}{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
+        self._keep(job_key(job))
 
     def block_done(self, job: str, *blocks: str) -> int:
         """Note finished blocks (again is harmless) and return how many are finished."""
-        keys = [f"{_key(job)}:done", _key(job)]
+        keys = [f"{job_key(job)}:done", job_key(job)]
         try:
             return int(self._count(keys=keys, args=[now().isoformat(), _KEEP_SECONDS, *blocks]))
         except RedisError as error:
@@ -72,35 +68,35 @@ class LiveJobs:
 
     def attempt(self, job: str, task: str) -> int:
         """Count one more start of a task and return how often it has been started."""
-        count = int(self._call("hincrby", _key(job) + ":attempts", task, 1))
-        self._keep(_key(job) + ":attempts")
+        count = int(self._call("hincrby", job_key(job) + ":attempts", task, 1))
+        self._keep(job_key(job) + ":attempts")
         return count
 
     def settled(self, job: str, task: str) -> None:
         """Forget the starts of a task that ended in an orderly way."""
-        self._call("hdel", _key(job) + ":attempts", task)
+        self._call("hdel", job_key(job) + ":attempts", task)
 
     def claim(self, job: str, what: str, seconds: int) -> bool:
         """Take something of a job for a while; returns whether nobody else had it."""
-        return bool(self._call("set", f"{_key(job)}:claim:{what}", "", nx=True, ex=seconds))
+        return bool(self._call("set", f"{job_key(job)}:claim:{what}", "", nx=True, ex=seconds))
 
     def release(self, job: str, what: str) -> None:
         """Give back what was taken."""
-        self._call("delete", f"{_key(job)}:claim:{what}")
+        self._call("delete", f"{job_key(job)}:claim:{what}")
 
     def remember(self, name: str, text: str, *, most: int) -> None:
         """Add a line to a list that is not a job's own record, of which the newest `most` are kept."""
-        self._call("rpush", _key(name), text)
-        self._call("ltrim", _key(name), -most, -1)
-        self._keep(_key(name))
+        self._call("rpush", job_key(name), text)
+        self._call("ltrim", job_key(name), -most, -1)
+        self._keep(job_key(name))
 
     def remembered(self, name: str) -> list[str]:
         """Return the lines of a list, oldest first."""
-        return list(self._call("lrange", _key(name), 0, -1))
+        return list(self._call("lrange", job_key(name), 0, -1))
 
     def forget(self, job: str) -> None:
         """Drop everything known of a job."""
-        self._call("delete", *(_key(job) + part for part in ("", ":done", ":attempts", ":log")))
+        self._call("delete", *(job_key(job) + part for part in ("", ":done", ":attempts", ":log")))
 
     def ping(self) -> None:
         """Raise QueueUnavailable unless the server answers."""
@@ -116,5 +112,15 @@ class LiveJobs:
             raise QueueUnavailable(_AWAY) from error
 
 
-def _key(job: str) -> str:
+def live_record(fields: Mapping[str, str]) -> LiveRecord | None:
+    """Return a record from the fields of its hash, None where there are none."""
+    if not fields:
+        return None
+    warned = sorted(text for name, text in fields.items() if name.startswith(_WARNED))
+    told = {name: text for name, text in fields.items() if not name.startswith(_WARNED)}
+    return LiveRecord.model_validate(told | {"warnings": tuple(Warned.model_validate_json(w) for w in warned)})
+
+
+def job_key(job: str) -> str:
+    """Return the key of a job's hash; with a suffix, of what is kept beside it."""
     return f"cityzones:{job}"

@@ -6,23 +6,18 @@ burst of the whole limit is let through, after it one request each 1/limit of a 
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from jobs.outage import TIMEOUT_SECONDS, Outage
+from jobs.loops import LoopRedis
+from jobs.outage import Outage
 from jobs.remembered import Remembered
 
 WINDOW_SECONDS: Final = 60
-_CONNECTIONS: Final = 32
 _REMEMBERED: Final = 10_000
 _SLACK: Final = 1e-6  # of a step, for what adding up fractions of a minute rounds off
 # Takes as many of the requests wanted as there is room for. Returns how many, and the seconds until all that was taken
@@ -117,9 +112,7 @@ class RateLimits:
     """Limits counted in Redis, in one round trip or none; where Redis does not answer, in this process. Never fails."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        # A connection belongs to the event loop it was opened in.
-        self._scripts: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._redis = LoopRedis(url)
         self._leases: Remembered[str, _Lease] = Remembered(seconds=WINDOW_SECONDS, most=_REMEMBERED)
         self._local = LocalRates()
         self._outage = Outage("each process counts requests by itself")
@@ -137,23 +130,12 @@ class RateLimits:
 
     async def _lend(self, tenant: str, limit: int, wanted: int) -> Rate:
         """Ask Redis for a lease, of which this request takes the first."""
-        told = await self._script()(keys=[f"cityzones:rate:{tenant}"], args=[limit, WINDOW_SECONDS, wanted])
+        told = await self._redis.script(_TAKE)(keys=[f"cityzones:rate:{tenant}"], args=[limit, WINDOW_SECONDS, wanted])
         taken, seconds = int(told[0]), float(told[1])
         if not taken:
             return _rate(-seconds, limit)
         lease = self._leases.put(tenant, _Lease(taken, wanted, seconds, time.monotonic()))
         return lease.spend(limit) or _rate(seconds, limit)
-
-    def _script(self) -> Any:
-        loop = asyncio.get_running_loop()
-        found = self._scripts.get(loop)
-        if found is None:
-            pool = BlockingConnectionPool.from_url(
-                self._url, max_connections=_CONNECTIONS, timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0),
-                socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS,
-            )  # fmt: skip
-            found = self._scripts.setdefault(loop, Redis.from_pool(pool).register_script(_TAKE))
-        return found
 
 
 def _rate(owed: float, limit: int) -> Rate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import json
 import os
@@ -79,6 +80,20 @@ class Storage:
             return bytes(_retry(lambda: obstore.get(self.backend, key).bytes()))
         except (NotFoundError, FileNotFoundError):
             return None
+
+    async def get_async(self, key: str) -> bytes | None:
+        """Return what `get` does, on the event loop."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = await obstore.get_async(self.backend, key)
+                return bytes(await found.bytes_async())
+            except (NotFoundError, FileNotFoundError):
+                return None
+            except (BaseError, OSError) as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise StorageUnavailable(_AWAY) from error
+            await asyncio.sleep(_pause(attempt))
+        raise AssertionError
 
     def get_json(self, key: str) -> Any | None:
         """Return a JSON object, or None where there is none."""
@@ -177,8 +192,12 @@ def _retry(call: Callable[[], T]) -> T:
         except (BaseError, OSError) as error:
             if attempt == _ATTEMPTS - 1:
                 raise StorageUnavailable(_AWAY) from error
-            time.sleep(0.2 * 2**attempt)
+            time.sleep(_pause(attempt))
     raise AssertionError
+
+
+def _pause(attempt: int) -> float:
+    return float(0.2 * 2**attempt)
 
 
 def _names(folder: Path) -> list[str]:

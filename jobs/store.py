@@ -18,7 +18,6 @@ from jobs.plan import Plan
 from jobs.record import (
     FINAL_STATES,
     PUBLIC,
-    CallbackState,
     CancelRecord,
     Ending,
     FailureRecord,
@@ -63,7 +62,7 @@ class JobStore:
         self.shelves.open(tenant, record.job)
         if execute.subscriber:
             self.outbox.open(record.job)
-        self.storage.create(_key(record.job, "request.json"), _json(record))
+        self.storage.create(job_object(record.job, "request.json"), _json(record))
         return record
 
     def request(self, job: str) -> RequestRecord:
@@ -84,7 +83,7 @@ class JobStore:
 
     def freeze_plan(self, plan: Plan) -> Plan:
         """Write plan.json unless there is one, and return the one that holds: of two planners the first wins."""
-        self.storage.create(_key(plan.job, "plan.json"), _json(plan))
+        self.storage.create(job_object(plan.job, "plan.json"), _json(plan))
         frozen = self.plan(plan.job)
         return plan if frozen is None else frozen
 
@@ -105,7 +104,7 @@ class JobStore:
         if self.ended(result.job) in {"failed", "dismissed"}:
             return False
         kept = result.model_copy(update={"deletes": self._keep_until(result.job, result.finished)})
-        self.storage.create(_key(result.job, "result.json"), _json(kept))
+        self.storage.create(job_object(result.job, "result.json"), _json(kept))
         self.logs.write(result.job, "assemble", f"finished; the data are kept until {kept.deletes:%Y-%m-%d}")
         self.logs.keep(result.job)
         self.shelves.close(result.job)
@@ -119,7 +118,7 @@ class JobStore:
         finished = now()
         self._keep_until(job, finished)
         record = FailureRecord(job=job, finished=finished, code=error.code, detail=error.detail, faults=faults)
-        self.storage.create(_key(job, "failure.json"), _json(record))
+        self.storage.create(job_object(job, "failure.json"), _json(record))
         self.logs.write(job, "service", f"failed ({error.code}): {error.detail}", level="error")
         self.logs.keep(job)
         self.shelves.close(job)
@@ -130,7 +129,7 @@ class JobStore:
         check_transition(record.state, "dismissed")
         ending = CancelRecord(job=job, finished=now())
         self._keep_until(job, ending.finished)
-        self.storage.create(_key(job, "cancelled.json"), _json(ending))
+        self.storage.create(job_object(job, "cancelled.json"), _json(ending))
         self.logs.write(job, "service", "dismissed; what was made is deleted")
         self.logs.keep(job)
         self.shelves.close(job)
@@ -139,31 +138,35 @@ class JobStore:
 
     def sweep(self, job: str) -> None:
         """Delete everything of an ended job but the records that say what was asked, how it ended and who was told."""
-        kept, told = {_key(job, name) for name in _RECORDS}, _key(job, "callbacks/")
-        keys = self.storage.keys(_key(job, ""))
+        kept, told = {job_object(job, name) for name in _RECORDS}, job_object(job, "callbacks/")
+        keys = self.storage.keys(job_object(job, ""))
         self.storage.delete(key for key in keys if key not in kept and not key.startswith(told))
 
     def forget(self, job: str) -> None:
         """Delete all that is left of a job, what makes it exist last."""
         request = self.request(job)
-        keys = self.storage.keys(_key(job, ""))
-        self.storage.delete(sorted(keys, key=lambda key: key == _key(job, "request.json")))
+        keys = self.storage.keys(job_object(job, ""))
+        self.storage.delete(sorted(keys, key=lambda key: key == job_object(job, "request.json")))
         self.shelves.forget(request.tenant, job)
         self._heads.forget(job)
 
     def ended(self, job: str) -> State | None:
         """Return the final state storage knows, or None while the job lives."""
-        return next((state for name, state in _ENDS.items() if self.storage.size(_key(job, name)) is not None), None)
+        return next(
+            (state for name, state in _ENDS.items() if self.storage.size(job_object(job, name)) is not None), None
+        )
 
     def read(self, job: str) -> JobRecord:
         """Return a job as the interface shows it; raises UnknownJob."""
-        head, live, ending = self.head(job), self._live(job), self._ending(job)
-        common = {"job": job, "process": head.process, "created": head.created}
-        progress = {"started": live.started, "updated": live.updated, "warnings": live.warnings,
-                    "blocks_done": live.blocks_done, "blocks_total": live.blocks_total}  # fmt: skip
-        shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
-        record = JobRecord.model_validate(common | progress | {"progress": live.progress} | shown)
-        return record.model_copy(update={"callbacks": self._callbacks(job, record.state) if head.subscribed else None})
+        head = self.head(job)
+        record = put_together(job, head, self._live(job), self._ending(job))
+        return self.with_callbacks(record) if head.subscribed else record
+
+    def with_callbacks(self, record: JobRecord) -> JobRecord:
+        """Return a record that also tells how the callback of the job's end stands, where there is one to be sent."""
+        event = ending_event(self.request(record.job), record.state)
+        found = self.outbox.state(record.job, event) if event else None
+        return record.model_copy(update={"callbacks": {event: found}}) if event and found else record
 
     def existing(self, jobs: Iterable[str]) -> Iterator[JobRecord]:
         """Yield jobs as the interface shows them, passing over those that are not there, or no longer."""
@@ -179,7 +182,7 @@ class JobStore:
         if self.ended(job):
             self.shelves.close(job)  # its last writer died before it could
             return False
-        return self.storage.size(_key(job, "request.json")) is not None
+        return self.storage.size(job_object(job, "request.json")) is not None
 
     def _keep_until(self, job: str, finished: datetime) -> datetime:
         """Put the days on which the job's data and records go on the calendar; returns when the data go."""
@@ -197,24 +200,24 @@ class JobStore:
             or self._read(job, "failure.json", FailureRecord)
         )
 
-    def _callbacks(self, job: str, state: State) -> dict[str, CallbackState] | None:
-        """Return how the callback that tells a job's end stands, None where there is none to be sent."""
-        event = ending_event(self.request(job), state)
-        found = self.outbox.state(job, event) if event else None
-        return {event: found} if event and found else None
-
     def _live(self, job: str) -> LiveRecord:
         try:
             return self.live.read(job) or LiveRecord()
         except QueueUnavailable:
-            return LiveRecord(phase="progress is unknown for the moment", warnings=(_BLIND,))
+            return BLIND
 
     def _read(self, job: str, name: str, kind: type[T]) -> T | None:
-        data = self.storage.get(_key(job, name))
+        data = self.storage.get(job_object(job, name))
         return None if data is None else kind.model_validate_json(data)
 
 
-_BLIND = Warned(code="progress-unknown", detail="the queue does not answer; the job is kept and goes on once it does")
+# What is told of a job's progress while Redis is away.
+BLIND: Final = LiveRecord(
+    phase="progress is unknown for the moment",
+    warnings=(
+        Warned(code="progress-unknown", detail="the queue does not answer; the job is kept and goes on once it does"),
+    ),
+)
 
 
 _ENDS: Final[dict[str, State]] = {
@@ -229,14 +232,32 @@ _RECORDS: Final = ("request.json", "log.jsonl", *_ENDS)
 
 def cancelled_key(job: str) -> str:
     """Return the key whose object says that a job was dismissed: the one thing a running step looks at."""
-    return _key(job, "cancelled.json")
+    return job_object(job, "cancelled.json")
+
+
+def put_together(job: str, head: RequestHead, live: LiveRecord, ending: Ending | None) -> JobRecord:
+    """Return a job as the interface shows it, from what never changes, what Redis says, and how it ended."""
+    shown = told(ending) if ending else {"state": _living(live), "message": live.phase}
+    common = {
+        "job": job,
+        "process": head.process,
+        "created": head.created,
+        "started": live.started,
+        "updated": live.updated,
+        "warnings": live.warnings,
+        "blocks_done": live.blocks_done,
+        "blocks_total": live.blocks_total,
+        "progress": live.progress,
+    }
+    return JobRecord.model_validate(common | shown)
 
 
 def _living(live: LiveRecord) -> State:
     return live.state if live.state not in FINAL_STATES else "running"
 
 
-def _key(job: str, name: str) -> str:
+def job_object(job: str, name: str) -> str:
+    """Return the key of one of a job's own objects."""
     return f"jobs/{job}/{name}"
 
 

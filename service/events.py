@@ -130,6 +130,6 @@ class Follower:
         return format_sse_event(event="status", id=found.id, data_str=found.data)
 
     async def _look(self) -> Look:
-        record = await anyio.to_thread.run_sync(self.state.jobs.read, self.job)
+        record = await self.state.standing.read(self.job)
         data = status_info(record, self.state.settings.public_url).model_dump_json(exclude_none=True)
         return Look(data, hashlib.sha256(data.encode()).hexdigest()[:16], record.state in FINAL_STATES)

@@ -23,6 +23,7 @@ from jobs.quotas import Quotas
 from jobs.rates import RateLimits
 from jobs.record import LiveRecord
 from jobs.settings import Settings
+from jobs.standing import Standing
 from jobs.storage import Storage
 from jobs.store import JobStore
 from jobs.tenants import TenantStore
@@ -63,6 +64,7 @@ class State:
     settings: Settings
     storage: Storage
     jobs: JobStore
+    standing: Standing
     uploads: UploadStore
     queue: Celery
     signer: LinkSigner
@@ -89,6 +91,7 @@ def open_state(settings: Settings) -> State:
         settings=settings,
         storage=storage,
         jobs=jobs,
+        standing=Standing(jobs, settings.live_url),
         uploads=UploadStore(storage),
         queue=make_app(settings),
         signer=LinkSigner(settings.link_secret.get_secret_value()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Query, Request, Response
 
 from jobs.errors import WrongTransition
@@ -39,7 +38,7 @@ def job_list(caller: Reader, parts: Parts, query: Annotated[JobQuery, Query()]) 
 async def job_status(job: str, request: Request) -> Response:  # noqa: ARG001 - the path's, for the contract
     """Return a job's state, progress and warnings; Retry-After says when to ask again."""
     own, parts = await own_job_of(request), state_of(request)
-    record = await anyio.to_thread.run_sync(parts.jobs.read, own)
+    record = await parts.standing.read(own)
     headers = {"Cache-Control": "no-store"}
     if record.state not in FINAL_STATES:
         headers["Retry-After"] = str(POLL_SECONDS)
