@@ -18,6 +18,7 @@ from jobs.queue import ASSEMBLE, BLOCK, DELIVER, EXPIRE, PLAN, RECOVER, REPORT, 
 from jobs.record import now
 from jobs.recover import recover, recover_callbacks
 from jobs.settings import Settings
+from jobs.uploads.expiry import expire_uploads
 from models.errors import WeightsUnavailable
 from worker.callbacks.delivery import deliver, report_progress
 from worker.callbacks.telling import tell_end, tell_progress
@@ -139,6 +140,7 @@ def expire() -> None:
     """Delete what has been kept as long as was told."""
     context = _contexts[0]
     expire_jobs(context.store)
+    expire_uploads(context.uploads, context.store, now())
     IdempotencyKeys(context.storage).forget_old()
 
 
