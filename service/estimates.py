@@ -8,9 +8,11 @@ from typing import Final
 import shapely
 
 from jobs.area import Area, area_of_bounds, project, utm_grid
+from jobs.errors import ImageryUnavailable, NoImagery
 from jobs.pace import Pace
 from jobs.plan import cut_blocks
 from jobs.public.bodies import Estimate, Link, SceneFound, ScenesFound
+from jobs.record import Warned
 from jobs.scenes import catalogue
 from jobs.scenes.items import MOST_OVERPASSES, choose, overpasses
 from service.checking import Checked
@@ -33,11 +35,15 @@ class _Ground:
 
 
 def estimate_job(checked: Checked, state: State) -> Estimate:
-    """Return what a checked request would come to; raises ImageryUnavailable and InvalidRequest as the job would."""
+    """Return what a checked request would come to; raises InvalidRequest for dates that are none.
+
+    A catalogue that does not answer takes the scenes from an estimate, and is told in its warnings.
+    """
     execute, card = checked.execute, checked.card
     ground = _ground(checked, state)
     coarse = execute.inputs.resolution > card.input.resolution and card.scene_graph is not None
     expected = Pace(state.jobs.live).expected(card.id, ground.blocks, coarse=coarse)
+    scenes, warnings = _looked_for(checked, state)
     here = f"{state.settings.public_url}/processes/{checked.process}"
     return Estimate(
         processID=checked.process,
@@ -49,7 +55,8 @@ def estimate_job(checked: Checked, state: State) -> Estimate:
         seconds=round(expected.seconds, 1),
         seconds_drawn_from=expected.drawn_from,
         output_bytes=_output_bytes(checked, ground.pixels),
-        scenes=_scenes(checked, state),
+        scenes=scenes,
+        warnings=warnings,
         links=[
             Link(href=f"{here}/estimate", rel="self", title="This estimate"),
             Link(href=f"{here}/execution", rel="http://www.opengis.net/def/rel/ogc/1.0/execute", title="Start the job"),
@@ -78,6 +85,13 @@ def _output_bytes(checked: Checked, pixels: int) -> int:
     parcels = checked.execute.inputs.parcels
     sent = sum(u.size for u in checked.uploads if parcels and u.upload == parcels.upload)
     return round(_PAGES_BYTES + _BYTES_A_PIXEL * pixels + _PARCEL_GROWTH * sent)
+
+
+def _looked_for(checked: Checked, state: State) -> tuple[ScenesFound | None, list[Warned]]:
+    try:
+        return _scenes(checked, state), []
+    except (ImageryUnavailable, NoImagery) as error:
+        return None, [Warned(code=error.code, detail=error.detail)]
 
 
 def _scenes(checked: Checked, state: State) -> ScenesFound | None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from jobs.logs import LogLine
 from jobs.record import CallbackState, State, Warned
 from jobs.uploads import UploadRecord
 
 JSON = "application/json"
+
+
+def _whole(number: object) -> object:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+# An integer as JSON Schema has it: 1.0 is one; true and "1" are none.
+Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
 
 
 class Body(BaseModel):
@@ -177,6 +185,7 @@ class Estimate(Body):
     seconds_drawn_from: int = Field(description="how many finished jobs the seconds are drawn from; 0: a rule of thumb")
     output_bytes: int = Field(description="about what the outputs will weigh")
     scenes: ScenesFound | None = Field(None, description="for imagery from a catalogue")
+    warnings: list[Warned]
     links: list[Link]
 
 

@@ -54,6 +54,14 @@ def test_dates_without_scenes_say_why(near: Api, sample: Path) -> None:
     assert sum(scenes["refused"].values()) > 0
 
 
+def test_a_catalogue_that_is_away_takes_only_the_scenes(api: Api, sample: Path) -> None:
+    away = Api(api.settings.model_copy(update={"stac_url": "http://127.0.0.1:9/catalog.json", "stac_timeout": 0.5}))
+    body = ask(away, stac_inputs(sample)).json()
+    assert body["blocks"] >= 1
+    assert "scenes" not in body
+    assert [warned["code"] for warned in body["warnings"]] == ["imagery-unavailable"]
+
+
 def test_finished_jobs_teach_the_time(near: Api, sample: Path) -> None:
     for _ in range(3):
         near.store.live.remember("pace:magnet", "4.0", most=50)
