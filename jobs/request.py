@@ -45,7 +45,7 @@ class StacSearch(_Strict):
 
     collection: Text = "sentinel-2-l2a"
     datetime: Annotated[str, StringConstraints(pattern=r"^[0-9TZ:.+\-]{4,40}(/[0-9TZ:.+\-]{4,40}|/\.\.)?$")]
-    max_cloud_cover: float = Field(20, ge=0, le=100)
+    max_cloud_cover: float = Field(20, ge=0, le=100, strict=True)
     catalogue: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
@@ -61,8 +61,8 @@ class Imagery(_Strict):
     uploads: Annotated[tuple[UploadId, ...], Field(min_length=1, max_length=64)] | None = None
     job: Annotated[str, StringConstraints(pattern=JOB_ID)] | None = None
     bands: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)] | None = None
-    scale: float | None = Field(None, gt=0)
-    offset: float | None = None
+    scale: float | None = Field(None, gt=0, strict=True)
+    offset: float | None = Field(None, strict=True)
 
     @model_validator(mode="after")
     def _one_source(self) -> Imagery:
@@ -148,7 +148,7 @@ class Inputs(_Strict):
     reference: Reference | None = None
     units: Literal["auto", "pixel", "scene", "parcel"] = "auto"
     resolution: Literal[10, 100] = 10
-    min_coverage: float = Field(0.0, ge=0, le=1)
+    min_coverage: float = Field(0.0, ge=0, le=1, strict=True)
     model: Text = "magnet"
     outputs: Annotated[tuple[OutputName, ...], Field(min_length=1, max_length=16)] = DEFAULT_OUTPUTS
 

@@ -11,12 +11,15 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from jobs.settings import Settings
-from service import contract, handlers
+from service import handlers
 from service.around import around
+from service.contract.document import complete, operation_id
 from service.doorkeeper import Doorkeeper
 from service.events import Streams
+from service.heads import Heads
 from service.probes import Probes
 from service.processes import software_version
+from service.queries import Contract
 from service.routes import (
     callbacks,
     docs,
@@ -43,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the application for these settings; nothing is opened before it starts or is first asked."""
     open_once = opener(settings)
     metrics = Metrics()
+    known = Contract(lambda: app.openapi())  # noqa: PLW0108 - the application is made below
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,11 +61,16 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=[*around(settings, metrics), Middleware(Tus, public_url=settings.public_url)],
-        responses=contract.ERRORS,
+        middleware=[
+            *around(settings, metrics, known),
+            Middleware(Tus, public_url=settings.public_url),
+            Middleware(Heads),
+        ],
+        generate_unique_id_function=operation_id,
     )
     app.state.open = open_once
     app.state.metrics = metrics
+    app.state.contract = known
     app.state.streams = Streams()
     app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
     app.state.maps = cache(lambda: MapRoom(open_once()))
@@ -88,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @cache
     def published() -> dict[str, Any]:
-        return contract.complete(build(), settings)
+        return complete(build(), settings)
 
     app.openapi = published  # type: ignore[method-assign]  # FastAPI's documented way to extend its contract
     return app

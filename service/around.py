@@ -9,10 +9,11 @@ from service.gate import Gate
 from service.handlers import ProblemsOnly, Unforeseen
 from service.headers import SecurityHeaders, cross_origin
 from service.limits import BodyLimit, HeadLimit
+from service.queries import Contract, KnownQuery
 from service.telemetry import Measured, Metrics
 
 
-def around(settings: Settings, metrics: Metrics, route: str | None = None) -> list[Middleware]:
+def around(settings: Settings, metrics: Metrics, contract: Contract, route: str | None = None) -> list[Middleware]:
     """Return the middlewares, outermost first; `route` names an application that has no routes of its own.
 
     Whatever ends a request early stands inside those that add headers: a page from elsewhere can read why.
@@ -26,5 +27,6 @@ def around(settings: Settings, metrics: Metrics, route: str | None = None) -> li
         Middleware(HeadLimit, public_url=url),
         Middleware(Gate, settings=settings),
         Middleware(Unforeseen, public_url=url),
+        Middleware(KnownQuery, contract=contract, public_url=url),
         Middleware(BodyLimit, settings=settings),
     ]

@@ -15,12 +15,12 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.errors import TryLater
 from jobs.public import problems
 from models.errors import CityzonesError, Fault
+from service.heads import answers
 
 log = logging.getLogger("cityzones.service")
 
@@ -106,10 +106,11 @@ def install(app: FastAPI, public_url: str) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return every method the path answers to, over all routes: one route alone knows only its own."""
-    routes = request.app.routes
-    scopes = {method: {**request.scope, "method": method} for method in _ASKED}
-    return {m for m, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)}
+    """Return every method the path answers to: those of the contract, or over all routes; one knows only its own."""
+    found = request.app.state.contract.methods(request.url.path) or {
+        method for method in _ASKED if answers(method, request.scope, request.app.routes)
+    }
+    return found | ({"HEAD"} if "GET" in found else set())
 
 
 @dataclass(frozen=True, slots=True)

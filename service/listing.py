@@ -34,7 +34,12 @@ class JobQuery(BaseModel):
     processID: Annotated[list[str] | None, Field(description="of these processes")] = None  # noqa: N815 - the standard's
     status: Annotated[list[State] | None, Field(description="in these states")] = None
     datetime: Annotated[
-        str | None, Field(max_length=100, description="created then: a time, or start/end; .. leaves a side open")
+        str | None,
+        Field(
+            max_length=100,
+            description="created then: a time, or start/end; .. leaves a side open",
+            json_schema_extra={"format": "date-time-interval"},
+        ),
     ] = None
     minDuration: Annotated[int | None, Field(ge=0, description="seconds it ran at least")] = None  # noqa: N815
     maxDuration: Annotated[int | None, Field(ge=0, description="seconds it ran at most")] = None  # noqa: N815

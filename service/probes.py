@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
 
 import anyio
 import redis
@@ -21,7 +21,8 @@ from service.state import State
 
 log = logging.getLogger("cityzones.service")
 
-PARTS: Final = ("storage", "queue", "inference")
+Part = Literal["storage", "queue", "inference"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
 _SECONDS: Final = 2.0
 _KEEP_SECONDS: Final = 1.0
 

@@ -124,7 +124,7 @@ Cityzones = bentoml.service(name="cityzones", **_CONFIG)(_Cityzones)
 guard_form(Cityzones.apis["classify"], file="image")
 # Outermost first. The REST interface carries what is around it itself, for those who serve it without BentoML.
 Cityzones.add_asgi_middleware(Face, rest=app)
-for layer in around(settings, app.state.metrics, NATIVE):
+for layer in around(settings, app.state.metrics, app.state.contract, NATIVE):
     Cityzones.add_asgi_middleware(layer.cls, *layer.args, **layer.kwargs)
 Cityzones.add_asgi_middleware(
     Admission, path=NATIVE, needs="submit", doorkeeper=app.state.doorkeeper, public_url=settings.public_url

@@ -13,7 +13,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5
 _OGC: Final = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 _UNAUTHORIZED: Final = 401
-_SERVER_ERROR: Final = 500
+SERVER_ERROR: Final = 500
 _UNAVAILABLE: Final = 503
 
 
@@ -191,7 +191,7 @@ def row(code: str) -> Problem:
 
 def code_of_status(status: int) -> str:
     """Return the code that stands for a bare HTTP status."""
-    return BY_STATUS.get(status, "internal" if status >= _SERVER_ERROR else "malformed-request")
+    return BY_STATUS.get(status, "internal" if status >= SERVER_ERROR else "malformed-request")
 
 
 def type_uri(code: str, public_url: str) -> str:
@@ -238,7 +238,7 @@ def headers_of(code: str, status: int) -> dict[str, str]:
 
 def is_server_fault(status: int) -> bool:
     """Say whether a status means that the service, not the request, is at fault."""
-    return status >= _SERVER_ERROR
+    return status >= SERVER_ERROR
 
 
 def as_markdown() -> str:

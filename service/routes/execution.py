@@ -42,18 +42,6 @@ _BODY: dict[str, Any] = {
     response_model_exclude_none=True,
     summary="Start a job",
     openapi_extra=_BODY,
-    responses={
-        201: {
-            "headers": {
-                "Location": {"description": "the job", "schema": {"type": "string", "format": "uri"}},
-                "Preference-Applied": {"schema": {"type": "string", "const": "respond-async"}},
-                "Idempotency-Replayed": {
-                    "description": "the job is of an earlier request",
-                    "schema": {"const": "true"},
-                },
-            }
-        }
-    },
 )
 async def execute(
     *,

@@ -45,13 +45,17 @@ class Signed(BaseModel):
 _OPERATION: Final[dict[str, Any]] = {
     "summary": "Fetch an output by its signed link",
     "response_class": Response,
-    "responses": {200: {"content": {"application/octet-stream": {}}}, 206: {"description": "the range asked for"}},
+    "responses": {
+        200: {"content": {"*/*": {}}},
+        206: {"description": "the range asked for", "content": {"*/*": {}}},
+        304: {"description": "The client has this file"},
+    },
 }
 
 
 @router.head("/files/{key:path}", include_in_schema=False, **_OPERATION)
 @router.get("/files/{key:path}", **_OPERATION)
-def file(key: str, request: Request, parts: Parts, link: Annotated[Signed, Query()]) -> Response:
+def output_file(key: str, request: Request, parts: Parts, link: Annotated[Signed, Query()]) -> Response:
     """Serve an output whole or in ranges, under the file name that was signed.
 
     HEAD goes with the same link, unlike on S3: readers of cloud-optimised files ask for the size first.

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from jobs.public import problems
 from service.doorkeeper import check_scraper
 from service.handlers import ProblemResponse
-from service.probes import PARTS, Probes
+from service.probes import PARTS, Part, Probes
 from service.state import Parts
 from service.telemetry import Metrics
 
@@ -24,11 +24,11 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Whether every part answers", responses={503: {"description": "which part does not"}})
+@router.get("/readyz", summary="Whether every part answers")
 async def readyz(
     request: Request,
     parts: Parts,
-    exclude: Annotated[list[str] | None, Query(description="parts to leave out: storage, queue, inference")] = None,
+    exclude: Annotated[list[Part] | None, Query(description="parts to leave out")] = None,
 ) -> Response:
     """Probe storage, queue and model server; 503 names the part that fails."""
     probes: Probes = request.app.state.probes()
@@ -40,10 +40,15 @@ async def readyz(
     url, path = parts.settings.public_url, request.url.path
     detail = "; ".join(f"{part}: {answer}" for part, answer in failing.items())
     body = problems.body("not-ready", detail, public_url=url, instance=path) | {"parts": answers}
-    return ProblemResponse(body, 503, headers=never)
+    return ProblemResponse(body, 503, headers=never | problems.headers_of("not-ready", 503))
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def metrics(request: Request, parts: Parts) -> Response:
     """Return the metrics in Prometheus' text format, to this machine or by their own key."""
     check_scraper(request.scope, parts.settings)

@@ -38,11 +38,11 @@ async def keyed(caller: Admin) -> Caller:
 Keyed = Annotated[Caller, Depends(keyed)]
 
 
-def own_key(key: str, caller: Keyed, parts: Parts) -> str:
+def own_key(key_id: str, caller: Keyed, parts: Parts) -> str:
     """Return the id of a key of the caller's tenant; raises UnknownKey for any other, as if it did not exist."""
-    if parts.keys.find(key).tenant != caller.tenant:
+    if parts.keys.find(key_id).tenant != caller.tenant:
         raise UnknownKey("there is no such key")
-    return key
+    return key_id
 
 
 OwnKey = Annotated[str, Depends(own_key)]
@@ -61,22 +61,22 @@ def make_key(wish: KeyWish, caller: Keyed, parts: Parts, response: Response) -> 
     return _made(parts.keys.create(caller.tenant, wish.scopes, name=wish.name, expires=expires), response, parts)
 
 
-@router.get("/keys/{key}", response_model_exclude_none=True, summary="What a key may do")
-def show_key(key: OwnKey, parts: Parts) -> KeyShown:
+@router.get("/keys/{key_id}", response_model_exclude_none=True, summary="What a key may do")
+def show_key(key_id: OwnKey, parts: Parts) -> KeyShown:
     """Return a key without its secret."""
-    return key_shown(parts.keys.find(key))
+    return key_shown(parts.keys.find(key_id))
 
 
-@router.delete("/keys/{key}", status_code=204, summary="Revoke a key")
-def revoke_key(key: OwnKey, parts: Parts) -> None:
+@router.delete("/keys/{key_id}", status_code=204, summary="Revoke a key")
+def revoke_key(key_id: OwnKey, parts: Parts) -> None:
     """End a key for good, within the seconds keys are remembered. Doing it twice is doing it once."""
-    parts.keys.revoke(key)
+    parts.keys.revoke(key_id)
 
 
-@router.post("/keys/{key}/rotate", status_code=201, response_model_exclude_none=True, summary="Replace a key")
-def rotate_key(key: OwnKey, parts: Parts, response: Response, wish: Rotation | None = None) -> KeyMade:
+@router.post("/keys/{key_id}/rotate", status_code=201, response_model_exclude_none=True, summary="Replace a key")
+def rotate_key(key_id: OwnKey, parts: Parts, response: Response, wish: Rotation | None = None) -> KeyMade:
     """Make a key that opens the same; the old one still opens for the grace told."""
-    return _made(parts.keys.rotate(key, grace=timedelta(hours=(wish or Rotation()).grace_hours)), response, parts)
+    return _made(parts.keys.rotate(key_id, grace=timedelta(hours=(wish or Rotation()).grace_hours)), response, parts)
 
 
 @router.get("/usage", response_model_exclude_none=True, summary="The tenant's limits, and what is used of them")

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from jobs.logs import MOST_LINES
-from jobs.public.bodies import Link, LogLineBody, LogLines
+from jobs.public.bodies import JSON, Link, LogLineBody, LogLines
 from service.access import OwnJob
 from service.events import MEDIA_TYPE, Follower, Streams
 from service.state import Parts
 
 router = APIRouter(tags=["Jobs"])
 
+# Before OpenAPI 3.2 a stream has no words of its own: this is one event, whose fields are lines of text.
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "event": {"const": "status"},
+        "id": {"type": "string", "description": "send the last one as Last-Event-ID to go on from it"},
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": {"$ref": "#/components/schemas/StatusInfo"},
+        },
+        "retry": {"type": ["integer", "string"], "description": "milliseconds until the client should come again"},
+    },
+}
+
 
 @router.get("/jobs/{job}/logs", response_model_exclude_none=True, summary="The job's own log lines")
-def log_lines(
+def job_logs(
     job: OwnJob,
     parts: Parts,
     after: Annotated[int, Query(ge=0, le=MOST_LINES, description="skip so many lines; the next link sets it")] = 0,
@@ -42,11 +57,11 @@ def log_lines(
     response_class=Response,
     summary="The job's status as it changes (Server-Sent Events)",
     responses={
-        200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "events named status"},
+        200: {"content": {MEDIA_TYPE: {"schema": _EVENT}}, "description": "events named status"},
         204: {"description": "the last event seen was the job's last; a browser's EventSource stops here"},
     },
 )
-async def events(
+async def job_events(
     job: OwnJob,
     request: Request,
     parts: Parts,

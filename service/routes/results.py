@@ -22,7 +22,7 @@ router = APIRouter(tags=["Results"])
     response_model_exclude_none=True,
     summary="The finished outputs",
 )
-def results(job: OwnJob, parts: Parts, response: Response) -> dict[str, ResultLink] | Response:
+def job_results(job: OwnJob, parts: Parts, response: Response) -> dict[str, ResultLink] | Response:
     """Return a link for every output. A job that failed answers with its own problem."""
     record = parts.jobs.read(job)
     if record.failure:

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Annotated, Any, Final, Literal
 
 import anyio
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 
 from jobs.errors import UnknownUpload
 from jobs.public.problems import RequestError
@@ -28,7 +28,7 @@ _BINARY: Final[dict[str, Any]] = {"content": {PIECE: {"schema": {"type": "string
 
 
 @router.options("", status_code=204, summary="What this server knows of tus", response_class=Response)
-def abilities(parts: Parts) -> Response:
+def tus_abilities(parts: Parts) -> Response:
     """Return the protocol's version and extensions, and how large a file may be."""
     told = {
         "Tus-Version": TUS_VERSION,
@@ -39,11 +39,17 @@ def abilities(parts: Parts) -> Response:
     return Response(status_code=204, headers=told)
 
 
+@router.api_route("", methods=["GET", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+def nothing_to_read(_: Submitter) -> None:
+    """Refuse other methods, which would look for an upload of this name."""
+    raise HTTPException(405)
+
+
 @router.post(
     "", status_code=201, summary="Announce a file that comes in pieces", response_class=Response,
     openapi_extra={"requestBody": _BINARY},
 )  # fmt: skip
-async def create(
+async def announce_in_pieces(
     request: Request,
     caller: Submitter,
     parts: Parts,
@@ -67,7 +73,7 @@ async def create(
 
 
 @router.head("/{upload}", summary="How much of a file is there", response_class=Response)
-def progress(upload: OwnUpload, parts: Parts, _: Version) -> Response:
+def arrived_in_pieces(upload: OwnUpload, parts: Parts, _: Version) -> Response:
     """Return the offset to go on from.
 
     A file that is there whole and was not judged, as the process that took its last piece ended, is judged now.
@@ -86,7 +92,7 @@ def progress(upload: OwnUpload, parts: Parts, _: Version) -> Response:
     "/{upload}", status_code=204, summary="Send a piece", response_class=Response,
     openapi_extra={"requestBody": _BINARY | {"required": True}},
 )  # fmt: skip
-async def piece(
+async def send_piece(
     request: Request,
     upload: OwnUpload,
     _: Submitter,
@@ -107,7 +113,7 @@ async def piece(
 
 
 @router.delete("/{upload}", status_code=204, summary="Give up a file that comes in pieces", response_class=Response)
-def terminate(upload: OwnUpload, _: Submitter, parts: Parts, __: Version) -> Response:
+def give_up_pieces(upload: OwnUpload, _: Submitter, parts: Parts, __: Version) -> Response:
     """Delete an upload and what has come of it."""
     parts.uploads.delete(_resumable(upload, parts).upload)
     return Response(status_code=204)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from jobs.public.bodies import AwaitedUpload, Link, Upload, UploadList
 from jobs.public.problems import RequestError
-from jobs.public.status import known_upload
+from jobs.request import UPLOAD_ID
 from jobs.uploads import AwaitedRecord, UploadRecord, Way
 from jobs.uploads.arrival import complete, keep, scratch_folder
 from jobs.uploads.ledger import check_allowance
@@ -75,10 +75,12 @@ def upload_list(
     caller: Reader,
     parts: Parts,
     limit: Annotated[int, Query(ge=1, le=1000, description="uploads a page")] = 50,
-    before: Annotated[str | None, Query(description="start after this upload; the next link sets it")] = None,
+    before: Annotated[
+        str | None, Query(pattern=UPLOAD_ID, description="start after this upload; the next link sets it")
+    ] = None,
 ) -> UploadList:
     """Return a page of uploads, announced ones among them, and a `next` link where there are more."""
-    found = parts.uploads.ledger.newest(caller.tenant, limit=limit + 1, before=known_upload(before) if before else None)
+    found = parts.uploads.ledger.newest(caller.tenant, limit=limit + 1, before=before)
     shown = [record for upload in found[:limit] if (record := parts.uploads.look(upload))]
     links = [_page("self", "This page", limit, before, parts)]
     if len(found) > limit:

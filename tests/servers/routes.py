@@ -23,7 +23,7 @@ def everything(app: FastAPI) -> list[tuple[str, str]]:
 def filled(path: str, **ids: str) -> str:
     """Return a path from its template: ids as told, and something that fits for what names nobody's things."""
     values = _HARMLESS | ids
-    return re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], path)
+    return re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1].removesuffix("_id")], path)
 
 
 def _routes(routes: list[Any]) -> Iterator[Any]:

@@ -44,7 +44,7 @@ def test_framework_errors_are_problems_too(api: Api) -> None:
     problem(api.get("/nowhere"), 404, "not-found")
     wrong = api.ask("PUT", f"/jobs/{new_job(api.store)}")
     problem(wrong, 405, "method-not-allowed")
-    assert set(wrong.headers["allow"].split(", ")) == {"GET", "DELETE"}
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "DELETE"}
     body = problem(api.get("/jobs?limit=0"), 400, "invalid-parameter")
     assert body["errors"][0]["pointer"] == "limit"
 

@@ -100,7 +100,7 @@ def comparable(answer: httpx.Response, identifier: str) -> tuple[int, str, list[
 def owned_routes(api: Api) -> Iterator[tuple[str, str, str]]:
     """Yield method, template and kind of every route that names a tenant's thing; a new kind must be told here."""
     for method, path in everything(api.app):
-        names = set(re.findall(r"\{(\w+)", path)) if path != _SIGNED else set()
+        names = {name.removesuffix("_id") for name in re.findall(r"\{(\w+)", path)} if path != _SIGNED else set()
         assert names <= _OWNED | _COMMON, f"{path}: whose is {names - _OWNED - _COMMON}?"
         owned = names & _OWNED
         assert len(owned) <= 1, path

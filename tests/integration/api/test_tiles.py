@@ -153,7 +153,7 @@ def test_a_signed_link_shows_the_tiles_of_its_job_alone_and_ends(
     assert itself["tiles"] == document["tiles"], "a signed link never prolongs itself"
     problem(api.get(href.replace(job, another)), 403, "link-refused")
     problem(api.get(href.replace("/tiles/", "/nothing/")), 404, "not-found")
-    problem(api.get(f"/jobs/{job}/results?{urlsplit(href).query}"), 401, "unauthorized")
+    problem(api.get(f"/jobs/{job}/results?{urlsplit(href).query}"), 400, "invalid-parameter")
     query = dict(parse_qsl(urlsplit(href).query))
     for change in (
         {"expires": str(int(query["expires"]) + 1)}, {"expires": "soon"}, {"expires": ""},

@@ -1,0 +1,1 @@
+"""The published OpenAPI document: what FastAPI reads off the routes, made exact."""
