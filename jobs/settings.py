@@ -154,6 +154,8 @@ class Settings(BaseSettings):
         None, description="where fetched weights lie; ~/.cache/cityzones/weights if empty"
     )
     scratch: Path | None = Field(None, description="where workers keep copies of uploads while they read them")
+    access_log: bool = Field(default=False, description="whether the service logs every request, which /metrics counts anyway")
+    tracing: bool = Field(default=False, description="whether OpenTelemetry traces requests, as BentoML is configured")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what the logs hold")
 
     @model_validator(mode="after")

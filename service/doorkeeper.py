@@ -59,7 +59,7 @@ class Doorkeeper:
 
         Raises Unauthorized, RequestError for two different keys, TooManyRequests, and StorageUnavailable.
         """
-        caller = OPEN if self._open else await self._known(Headers(scope=scope), network_of(address_of(scope)))
+        caller = OPEN if self._open else await self._known(scope)
         limits = self._tenants.recalled(caller.tenant)
         if limits is None:
             limits = await anyio.to_thread.run_sync(self._tenants.limits, caller.tenant)
@@ -71,32 +71,32 @@ class Doorkeeper:
                 raise TooManyRequests(msg, retry_after=rate.retry_after)
         return caller
 
-    async def _known(self, headers: Headers, address: str) -> Caller:
-        sent = key_in(headers)
+    async def _known(self, scope: Asked) -> Caller:
+        sent = key_in(Headers(scope=scope))
         if sent is None:
-            raise self._failed(address, f"this needs a key: {_HOW}")
+            raise self._failed(scope, f"this needs a key: {_HOW}")
         parts = KEY_TEXT.fullmatch(sent)
         if parts is None:
-            raise self._failed(address, "this is no key: keys start with cz_ and are given out by the operator")
+            raise self._failed(scope, "this is no key: keys start with cz_ and are given out by the operator")
         identifier, secret = parts.groups()
-        record = await self._record(identifier, address)
+        record = await self._record(identifier, scope)
         if not opens(record, secret) or record is None:
-            raise self._failed(address, "this key is unknown, has expired or was revoked")
+            raise self._failed(scope, "this key is unknown, has expired or was revoked")
         return Caller(record.tenant, widened(record.scopes), record.id)
 
-    async def _record(self, identifier: str, address: str) -> KeyRecord | None:
+    async def _record(self, identifier: str, scope: Asked) -> KeyRecord | None:
         """Return a key's record. Who failed too often has no further strange ids looked up."""
         if self._ring.recalls(identifier):
             return self._ring.look_up(identifier)
         if self._failures_allowed and not self._ring.met(identifier):
-            spent = self._failures.spent(address, self._failures_allowed)
+            spent = self._failures.spent(network_of(address_of(scope)), self._failures_allowed)
             if spent:
                 raise _too_often(spent.retry_after)
         return await anyio.to_thread.run_sync(self._ring.look_up, identifier)
 
-    def _failed(self, address: str, detail: str) -> Unauthorized | TooManyRequests:
+    def _failed(self, scope: Asked, detail: str) -> Unauthorized | TooManyRequests:
         if self._failures_allowed:
-            rate = self._failures.take(address, self._failures_allowed)
+            rate = self._failures.take(network_of(address_of(scope)), self._failures_allowed)
             if not rate.allowed:
                 return _too_often(rate.retry_after)
         return Unauthorized(detail)

@@ -42,6 +42,9 @@ _CONFIG: Final[dict[str, Any]] = {
     "metrics": {"enabled": False},
     "http": {"cors": {"enabled": False}},
     "monitoring": {"enabled": False},
+    # Both cost a request as much as everything else that is around it.
+    "logging": {"access": {"enabled": settings.access_log}},
+    "tracing": {} if settings.tracing else {"excluded_urls": ".*"},
 }
 
 
