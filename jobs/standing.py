@@ -9,7 +9,7 @@ import anyio
 from redis.exceptions import RedisError
 
 from jobs.live import job_key, live_record
-from jobs.loops import LoopRedis
+from jobs.looks import Looks
 from jobs.outage import Outage
 from jobs.record import CancelRecord, Ending, FailureRecord, JobRecord, LiveRecord, ResultRecord
 from jobs.store import BLIND, JobStore, job_object, put_together
@@ -27,7 +27,7 @@ class Standing:
 
     def __init__(self, store: JobStore, live_url: str) -> None:
         self._store = store
-        self._redis = LoopRedis(live_url)
+        self._looks = Looks(live_url)
         self._outage = Outage("the progress of jobs is not told")
 
     async def read(self, job: str) -> JobRecord:
@@ -51,7 +51,7 @@ class Standing:
 
     async def _best_end(self, job: str) -> Ending | None:
         found = await asyncio.gather(*(self._object(job, *end) for end in _ENDS))
-        return next(filter(None, found), None)
+        return next((end for end in found if end), None)
 
     async def _object(self, job: str, name: str, kind: type[Ending]) -> Ending | None:
         data = await self._store.storage.get_async(job_object(job, name))
@@ -61,7 +61,7 @@ class Standing:
         if self._outage.lasting:
             return BLIND
         try:
-            fields = await self._redis.client().hgetall(job_key(job))
+            fields = await self._looks.at(job_key(job))
         except (RedisError, OSError) as error:
             self._outage.begin(error)
             return BLIND
