@@ -12,7 +12,7 @@ import shapely
 from pyproj import CRS, Geod, Transformer
 from rasterio.transform import Affine
 from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
-from shapely.geometry.base import BaseGeometry
+from shapely.geometry.base import BaseGeometry, BaseMultipartGeometry
 from shapely.ops import transform as reproject
 from shapely.validation import explain_validity
 
@@ -131,7 +131,16 @@ def project(geometry: BaseGeometry, crs: str, *, source: str = "EPSG:4326") -> B
     """Return the geometry in another CRS, x before y on both sides; long edges get extra vertices first."""
     transformer = Transformer.from_crs(source, crs, always_xy=True)
     step = 0.01 if CRS.from_user_input(source).is_geographic else 1000.0
-    return reproject(transformer.transform, shapely.segmentize(geometry, step))
+    return reproject(transformer.transform, shapely.segmentize(drawn(geometry), step))
+
+
+def drawn(geometry: BaseGeometry) -> BaseGeometry:
+    """Return a geometry without the empty rings and parts in it: where it is to segmentize one, GEOS ends the process."""
+    if isinstance(geometry, Polygon):
+        return Polygon(geometry.exterior, [ring for ring in geometry.interiors if not ring.is_empty])
+    if isinstance(geometry, BaseMultipartGeometry):
+        return type(geometry)([drawn(part) for part in geometry.geoms if not part.is_empty])
+    return geometry
 
 
 def area_of(grid: Grid) -> Area:

@@ -95,20 +95,24 @@ class _Document:
                 members |= {key: value} if key in _MEMBERS else {}
                 found = found or (key == "features" and value is _LIST)
                 continue
-            if not isinstance(value, dict) or not isinstance(value.get("properties") or {}, dict):
-                raise BadVector(f"{name}: a feature is not a GeoJSON Feature")
-            yield value, length
+            yield _feature(value, name), length
         kind = members.get("type")
         if found and kind == "FeatureCollection":
             return
         if kind == "Feature" and not found:
-            yield members, 0
+            yield _feature(members, name), 0
         elif isinstance(kind, str) and kind in _TYPES and not found:
             yield {"type": "Feature", "properties": {}, "geometry": members}, 0
         else:
             raise BadVector(
                 f"{name} is JSON, but not GeoJSON: its type must be FeatureCollection, Feature or a geometry"
             )
+
+
+def _feature(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("properties") or {}, dict):
+        raise BadVector(f"{name}: a feature is not a GeoJSON Feature")
+    return value
 
 
 def _walk(text: str, name: str) -> Iterator[tuple[str | None, Any, int]]:

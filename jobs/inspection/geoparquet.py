@@ -28,7 +28,7 @@ _THRIFT_LIMIT: Final = 64 * 1024**2
 _ARCS: Final = "the GeoParquet file holds arcs, which the format does not know: export straight edges"
 _EXPECTED: Final = (
     pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError,
-    MemoryError, shapely.errors.ShapelyError,
+    MemoryError, RecursionError, shapely.errors.ShapelyError,
 )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import geopandas as gpd
@@ -66,9 +67,7 @@ def clean_parcels(frame: gpd.GeoDataFrame, area: BaseGeometry) -> Cleaned:
 
 def polygons_of(geometries: Geometries) -> Geometries:
     """Return each geometry as a valid 2-D Polygon or MultiPolygon; an empty Polygon where nothing has an inside."""
-    flat = np.array(geometries, dtype=object)
-    tall = shapely.has_z(flat) | shapely.has_m(flat)
-    flat[tall] = shapely.force_2d(flat[tall])  # the others are shared, not copied: they may be many
+    flat = flattened(geometries)
     valid = shapely.is_valid(flat)
     if not valid.all():
         flat[~valid] = _repaired(flat[~valid])
@@ -78,14 +77,32 @@ def polygons_of(geometries: Geometries) -> Geometries:
     return np.asarray(flat, dtype=object)
 
 
+def flattened(geometries: Geometries) -> Geometries:
+    """Return geometries without heights and measures; those that have none are shared, as they may be many."""
+    flat = np.array(geometries, dtype=object)
+    tall = shapely.has_z(flat) | shapely.has_m(flat)
+    flat[tall] = shapely.force_2d(flat[tall])
+    return flat
+
+
+def made_valid(geometries: Geometries, mend: Callable[[Geometries], Geometries] = shapely.make_valid) -> Geometries:
+    """Return geometries mended; an empty polygon for one that GEOS gives up on."""
+    try:
+        return np.asarray(mend(geometries), dtype=object)
+    except shapely.errors.GEOSException:
+        if len(geometries) == 1:
+            return np.array([Polygon()], dtype=object)
+        return np.concatenate([made_valid(half, mend) for half in np.array_split(geometries, 2)])
+
+
 def _repaired(geometries: Geometries) -> Geometries:
     """Make geometries valid; GEOS leaves a few invalid (parts that share an edge), which its other ways mend."""
-    fixed = shapely.make_valid(geometries, method="structure", keep_collapsed=False)
-    for mend in (shapely.make_valid, lambda bad: shapely.buffer(bad, 0)):
+    fixed = made_valid(geometries, partial(shapely.make_valid, method="structure", keep_collapsed=False))
+    for mend in (shapely.make_valid, partial(shapely.buffer, distance=0)):
         bad = ~shapely.is_valid(fixed)
         if bad.any():
-            fixed[bad] = mend(fixed[bad])
-    return np.asarray(fixed, dtype=object)
+            fixed[bad] = made_valid(fixed[bad], mend)
+    return fixed
 
 
 def mean_width(geometries: Geometries) -> Numbers:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from shapely.geometry.base import BaseGeometry
 
-from jobs.area import Grid, project
+from jobs.area import Grid, drawn, project
 from jobs.errors import BadVector
 from jobs.record import Warned
 from models.errors import Fault
-from worker.parcels.vectors.cleaning import polygons_of
+from worker.parcels.vectors.cleaning import flattened, made_valid, polygons_of
 from worker.parcels.vectors.cutting import MANY_CORNERS, tangled
 
 LONLAT: Final = "EPSG:4326"
@@ -139,12 +139,11 @@ class Nearby:
         if not near.any():
             return
         frame = frame[near]
-        shapes = self._fitted(shapes[near], frame.crs)
+        shapes = self._fitted(flattened(shapes[near]), frame.crs)
         projected = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs).to_crs(self.grid.crs)
         frame = frame.set_geometry(projected)
-        lost = ~np.isfinite(projected.bounds.to_numpy()).all(axis=1)
-        self.fit -= 0 if self.swapped else int(lost.sum())
-        keep = ~lost
+        keep = _finite(projected.to_numpy())
+        self.fit -= 0 if self.swapped else int((~keep).sum())
         keep[keep] = self.keeps(projected.to_numpy()[keep])
         self.kept += int(keep.sum())
         if keep.any():
@@ -172,25 +171,30 @@ class Nearby:
         frame = shapely.box(west - _FAR[unit], south - _FAR[unit], east + _FAR[unit], north + _FAR[unit])
         far = wide & ~shapely.covers(frame, shapely.box(*bounds.T))
         if far.any():
-            whole = shapely.force_2d(shapes[far])
-            whole = polygons_of(whole) if tuple(self.kinds) == POLYGONS else shapely.make_valid(whole)
+            mend = polygons_of if tuple(self.kinds) == POLYGONS else made_valid
+            whole = mend(shapes[far])
             shapes[far] = shapely.intersection(whole, frame)
             self.cut += int(far.sum())
         step = np.maximum(_STEP[unit], shapely.length(shapes[wide]) / _MOST_POINTS)
-        shapes[wide] = shapely.segmentize(shapes[wide], step)
+        shapes[wide] = shapely.segmentize([drawn(shape) for shape in shapes[wide]], step)
         return shapes
 
 
 def usable(shapes: Geometries, kinds: Sequence[int]) -> Mask:
     """Return which geometries are there, of the kinds wanted, and have finite coordinates in no tangle."""
     fits: Mask = np.isin(shapely.get_type_id(shapes), [int(k) for k in kinds]) & ~shapely.is_empty(shapes)
-    points, of_shape = shapely.get_coordinates(shapes, return_index=True)
-    odd = ~np.isfinite(points).all(axis=1)
-    if odd.any():
-        fits[of_shape[odd]] = False
+    fits &= _finite(shapes)
     for row in np.flatnonzero(fits & (shapely.get_num_coordinates(shapes) > MANY_CORNERS)):
         fits[row] = not tangled(shapes[row])
     return fits
+
+
+def _finite(shapes: Geometries) -> Mask:
+    """Return which geometries have finite coordinates alone; bounds would not tell of holes."""
+    points, of_shape = shapely.get_coordinates(shapes, return_index=True)
+    finite = np.ones(len(shapes), bool)
+    finite[of_shape[~np.isfinite(points).all(axis=1)]] = False
+    return finite
 
 
 def meets(bounds: Numbers, window: Bounds) -> Mask:

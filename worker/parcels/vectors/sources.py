@@ -24,7 +24,7 @@ from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.errors import Fault
 from worker.parcels.vectors.blocks import TAGS, borders_of, derive_blocks, enclosing
-from worker.parcels.vectors.cleaning import polygons_of
+from worker.parcels.vectors.cleaning import made_valid, polygons_of
 from worker.parcels.vectors.nearby import LINES, LONLAT, Nearby, degrees, meets
 from worker.parcels.vectors.uploaded import Upload
 
@@ -88,7 +88,7 @@ def _load_blocks(  # noqa: PLR0917 - where to look goes with what to look for
     shapely.prepare(area)
     near = Nearby(
         source.reader([], (*TAGS, "tunnel")), grid, area, "streets",
-        lambda shapes: np.asarray(shapely.intersects(area, shapely.make_valid(shapes))),
+        lambda shapes: np.asarray(shapely.intersects(area, made_valid(shapes))),
         kinds=LINES, most=settings.max_features,
     )  # fmt: skip
     found, passed = [], 0
