@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs.errors import UploadTooLarge
-from jobs.public.bodies import AwaitedUpload, Link, SendTo, Upload, Whole
+from jobs.public.bodies import WHOLE, AwaitedUpload, Link, SendTo, Upload
 from jobs.public.problems import RequestError
 from jobs.uploads import AwaitedRecord, UploadRecord, Way
 from jobs.uploads.store import arriving
@@ -26,7 +26,7 @@ class Announcement(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     filename: Annotated[str, Field(min_length=1, max_length=500)]
-    size: Annotated[Whole, Field(gt=0)]
+    size: Annotated[int, Field(gt=0), WHOLE]
     sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -18,8 +18,8 @@ def _whole(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-# An integer as JSON Schema has it: 1.0 is one; true and "1" are none.
-Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
+# With `strict`, an integer as JSON Schema has it: 1.0 is one; true and "1" are none.
+WHOLE = BeforeValidator(_whole)
 
 
 class Body(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from jobs.keys import KeyRecord, NewKey, Scope
-from jobs.public.bodies import Body, Whole
+from jobs.public.bodies import WHOLE, Body
 
 _LONGEST_DAYS = 3650
 _WEEK_HOURS = 168
@@ -26,13 +26,17 @@ class KeyWish(Body):
 
     scopes: list[Scope] = Field(min_length=1, max_length=3, description="admin implies submit, submit implies read")
     name: Annotated[str, AfterValidator(_printable)] = Field("", max_length=100, description="what it is for")
-    days: Whole | None = Field(None, ge=1, le=_LONGEST_DAYS, description="until it expires; never if absent")
+    days: Annotated[int, Field(strict=True, ge=1, le=_LONGEST_DAYS), WHOLE] | None = Field(
+        None, description="until it expires; never if absent"
+    )
 
 
 class Rotation(Body):
     """How a key is replaced."""
 
-    grace_hours: Whole = Field(24, ge=0, le=_WEEK_HOURS, description="hours for which the old key still opens")
+    grace_hours: Annotated[int, Field(strict=True, ge=0, le=_WEEK_HOURS), WHOLE] = Field(
+        24, description="hours for which the old key still opens"
+    )
 
 
 class KeyShown(Body):

@@ -22,7 +22,9 @@ LINKS: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("estimate", "200"): {"execute": {"operationId": "execute"} | _EXECUTION},
     ("jobList", "200"): _links("job", "$response.body#/jobs/0/jobID", "jobStatus"),
     ("dismiss", "200"): _links("job", "$response.body#/jobID", "jobStatus", "jobResults"),
-    ("upload", "201"): _links("upload", "$response.body#/upload", "uploadRecord", "completeUpload", "deleteUpload"),
+    ("upload", "201"): _links(
+        "upload", "$response.body#/upload", "uploadRecord", "sendPiece", "completeUpload", "deleteUpload"
+    ),
     ("uploadList", "200"): _links("upload", "$response.body#/uploads/0/upload", "uploadRecord"),
     ("makeKey", "201"): _KEY_MADE,
     ("rotateKey", "201"): _KEY_MADE,

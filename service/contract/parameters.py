@@ -9,12 +9,13 @@ from jobs.public import problems
 from jobs.request import JOB_ID, UPLOAD_ID
 from service.processes import offered
 
-# A value that does not fit is answered 404, as one that names nothing.
+# A path that does not fit is answered 404, as one that names nothing.
 _IDS: Final[dict[tuple[str, str], str]] = {
     ("path", "job"): JOB_ID,
     ("path", "upload"): UPLOAD_ID,
     ("path", "key_id"): f"^{KEY_ID}$",
     ("header", "idempotency-key"): "^[!-~]{1,255}$",
+    ("header", "Upload-Checksum"): "^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$",
     ("path", "key"): "^jobs/job_[0-9a-z]{26}/outputs/.+$",
 }
 
