@@ -135,7 +135,7 @@ def project(geometry: BaseGeometry, crs: str, *, source: str = "EPSG:4326") -> B
 
 
 def drawn(geometry: BaseGeometry) -> BaseGeometry:
-    """Return a geometry without the empty rings and parts in it: where it is to segmentize one, GEOS ends the process."""
+    """Return a geometry without its empty rings and parts: told to segmentize one, GEOS ends the process."""
     if isinstance(geometry, Polygon):
         return Polygon(geometry.exterior, [ring for ring in geometry.interiors if not ring.is_empty])
     if isinstance(geometry, BaseMultipartGeometry):

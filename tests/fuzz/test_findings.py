@@ -100,7 +100,6 @@ def test_areas_with_nothing_in_a_part_of_them(hollow: tuple[str, Any]) -> None:
     [
         ("Polygon", [_WIDE, []]),
         ("MultiPolygon", [[_WIDE], [[]]]),
-        ("MultiLineString", [_WIDE, []]),
     ],
 )
 def test_wide_streets_with_nothing_in_a_part_of_them(tmp_path: Path, hollow: tuple[str, Any]) -> None:
