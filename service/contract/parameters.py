@@ -16,7 +16,6 @@ _IDS: Final[dict[tuple[str, str], str]] = {
     ("path", "key_id"): f"^{KEY_ID}$",
     ("header", "idempotency-key"): "^[!-~]{1,255}$",
     ("header", "Upload-Checksum"): "^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$",
-    ("path", "key"): "^jobs/job_[0-9a-z]{26}/outputs/.+$",
 }
 
 

@@ -35,6 +35,7 @@ _BODIES: Final[dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "required": [FIELD],
+                    "additionalProperties": False,
                     "properties": {FIELD: {"type": "string", "contentMediaType": "application/octet-stream"}},
                 }
             },

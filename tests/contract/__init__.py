@@ -1,0 +1,1 @@
+"""The published contract, tried against the running service."""
