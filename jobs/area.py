@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -129,9 +130,18 @@ def utm_grid(area: Area, resolution: float) -> Grid:
 
 def project(geometry: BaseGeometry, crs: str, *, source: str = "EPSG:4326") -> BaseGeometry:
     """Return the geometry in another CRS, x before y on both sides; long edges get extra vertices first."""
-    transformer = Transformer.from_crs(source, crs, always_xy=True)
-    step = 0.01 if CRS.from_user_input(source).is_geographic else 1000.0
+    transformer, step = _way(source, crs)
     return reproject(transformer.transform, shapely.segmentize(drawn(geometry), step))
+
+
+@lru_cache(maxsize=256)
+def _way(source: str, crs: str) -> tuple[Transformer, float]:
+    """Return how to get from one CRS to another, and how long an edge may be on the way in units of the first.
+
+    Transformers may be shared between threads since pyproj 3.1; making one takes as long as a hundred points.
+    """
+    step = 0.01 if CRS.from_user_input(source).is_geographic else 1000.0
+    return Transformer.from_crs(source, crs, always_xy=True), step
 
 
 def drawn(geometry: BaseGeometry) -> BaseGeometry:

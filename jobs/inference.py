@@ -10,6 +10,7 @@ from tritonclient.utils import InferenceServerException
 
 from jobs.errors import InferenceUnavailable
 from jobs.inference_connections import Connections, SharedMemory, passes
+from jobs.remembered import Remembered
 from models.cards import Card
 from models.errors import WeightsUnavailable
 
@@ -18,6 +19,8 @@ Probabilities = np.ndarray[Any, np.dtype[np.uint8]]
 
 _ATTEMPTS: Final = 6
 _ABSENT: Final = "is not found"
+_SERVED_SECONDS: Final = 3.0
+_CARDS: Final = 100
 _LOOKS: Final = 5
 _BETWEEN_LOOKS: Final = 1.5
 
@@ -32,6 +35,7 @@ class TritonModels:
     def __init__(self, url: str, *, timeout: float, shared_memory: SharedMemory = "auto") -> None:
         self._timeout = timeout
         self._connections = Connections(url, shared_memory)
+        self._served: Remembered[str, bool] = Remembered(seconds=_SERVED_SECONDS, most=_CARDS)
 
     def predict(self, card: Card, spectral: Reflectance, morphology: Reflectance | None = None) -> Probabilities:
         """Return the class probabilities of one tile, (class, node, node) as 255 p.
@@ -62,10 +66,13 @@ class TritonModels:
         """Raise WeightsUnavailable where the server answers and does not have the card's model at all.
 
         A server that has just started loads its models one by one: a model that is missing is asked for again for
-        some seconds.
+        some seconds. One that was there a moment ago is not asked for.
         """
+        if self._served.get(card.serving.model):
+            return
         for left in reversed(range(_LOOKS)):
             if not self._lacks(card.serving.model):
+                self._served.put(card.serving.model, True)  # noqa: FBT003 - that is what is remembered
                 return
             time.sleep(_BETWEEN_LOOKS if left else 0)
         raise _absent(card)

@@ -154,7 +154,7 @@ class Settings(BaseSettings):
         None, description="where fetched weights lie; ~/.cache/cityzones/weights if empty"
     )
     scratch: Path | None = Field(None, description="where workers keep copies of uploads while they read them")
-    access_log: bool = Field(default=False, description="whether the service logs every request, which /metrics counts anyway")
+    access_log: bool = Field(default=False, description="whether the service logs every request; /metrics has counts")
     tracing: bool = Field(default=False, description="whether OpenTelemetry traces requests, as BentoML is configured")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what the logs hold")
 
