@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rasterio.transform import from_origin
 
 from jobs.store import JobStore
 from models.errors import CityzonesError
@@ -60,7 +61,8 @@ def worker(store: JobStore) -> Iterator[dict[str, CityzonesError]]:
 def test_map_sends_follows_and_downloads(
     served: Served, store: JobStore, worker: object, aoi: Path, tmp_path: Path
 ) -> None:
-    image = write_image(tmp_path / "image.tif", bands=10)
+    inside = from_origin(386_000, 5_820_000, 10, 10)
+    image = write_image(tmp_path / "image.tif", bands=10, transform=inside)
     done = _cityzones(
         *("map", aoi, "--image", image, "--bands", "B02,B03", "--scale", "1", "--offset", "0", "--units", "scene"),
         *("--out", tmp_path / "out", "--url", served.url, "--json"),

@@ -25,6 +25,7 @@ def guarded(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], tiny_first: Path
 ) -> Iterator[Served]:
     told = environment | {"CITYZONES_AUTH": "keys", "CITYZONES_KEY_CACHE_SECONDS": "0.5"}
+    told |= {"CITYZONES_ACCESS_LOG": "true"}
     with Served(tmp_path_factory.mktemp("guarded"), told, path=tiny_first) as served:
         yield served
 
