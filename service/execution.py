@@ -13,6 +13,7 @@ from jobs.ids import new_id
 from jobs.public.problems import RequestError
 from jobs.queue import INTERACTIVE, PLAN, enqueue
 from jobs.record import JobRecord, LiveRecord
+from jobs.surrogates import check_writable
 from models.errors import CityzonesError
 from service.access import Caller
 from service.checking import Checked, check_request
@@ -25,13 +26,19 @@ QUEUE_DOWN: Final = "the job is kept; the queue does not answer for the moment, 
 
 
 def decode(body: bytes) -> Any:
-    """Return a JSON body; raises RequestError for what is not JSON in UTF-8, NaN, or an object that names twice."""
+    """Return a JSON body.
+
+    Raises RequestError for what is not JSON in UTF-8, NaN, an object that names twice, or half a surrogate pair.
+    """
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique)
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        check_writable(value, text)
     except RecursionError as error:
         raise RequestError("malformed-json", "the body is nested too deeply") from error
     except ValueError as error:
         raise RequestError("malformed-json", f"the body is not JSON: {error}") from error
+    return value
 
 
 @dataclass(frozen=True, slots=True)

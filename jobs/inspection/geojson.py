@@ -22,6 +22,7 @@ from shapely.geometry.base import BaseGeometry
 from jobs.errors import BadVector, MissingCrs, UploadTooLarge
 from jobs.inspection.layer import INSPECTED_AT_ONCE, LONLAT, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
+from jobs.surrogates import check_writable
 
 # The text is held whole. What is decoded takes up to twenty-five times its text, so it is held in stretches: features
 # until they have so many characters, and none has more than the last of the windows it is looked for in.
@@ -160,6 +161,7 @@ def _scan(decode: Callable[[str], tuple[Any, int]], text: str, at: int, name: st
                 raise
             continue
         if last or end < len(part):  # a number may go on beyond the window
+            check_writable(value, part, 0, end)
             return value, at + end
     most = _WINDOWS[-1] // 1024**2
     raise BadVector(f"{name} is not valid JSON, or one feature has more than {most} MiB of it: split or simplify that")

@@ -19,7 +19,8 @@ _VRT = (
     "</VRTDataset>"
 )
 _PYTHON = (
-    '<VRTDataset rasterXSize="9" rasterYSize="9"><VRTRasterBand dataType="Byte" band="1" subClass="VRTDerivedRasterBand">'
+    '<VRTDataset rasterXSize="9" rasterYSize="9">'
+    '<VRTRasterBand dataType="Byte" band="1" subClass="VRTDerivedRasterBand">'
     "<PixelFunctionLanguage>Python</PixelFunctionLanguage><PixelFunctionCode>open('{name}')</PixelFunctionCode>"
     "</VRTRasterBand></VRTDataset>"
 )
@@ -33,11 +34,12 @@ _TEXTS = (
     "ncols 9\nnrows 9\nxllcorner 0\nyllcorner 0\ncellsize 10\n" + "1 " * 81,
     '{{"zarr_format": 2, "shape": [9, 9], "chunks": [9, 9], "dtype": "<u2", "fill_value": 0, "x": "{name}"}}',
     '{{"type": "FeatureCollection", "features": "{name}"}}', "<!DOCTYPE a SYSTEM '{name}'><kml/>", BOMB,
-    "<xml>" * 100_000, "id,WKT\n1,\"POINT(0 0)\"\n", "CDF\x01{name}", "NITF02.10{name}", "GRIB{name}", "FCCC{name}",
+    "<xml>" * 100_000, 'id,WKT\n1,"POINT(0 0)"\n', "CDF\x01{name}", "NITF02.10{name}", "GRIB{name}", "FCCC{name}",
 )  # fmt: skip
 _HEADS = (
     b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0", b"\0\0\0\x0cjP  \r\n\x87\n", b"\xffO\xffQ", b"PAR1",
-    b"SQLite format 3\0", b"EP\0*", b"II\x55\0", b"II\xbc\x01", b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh9", b"\x89PNG\r\n\x1a\n",
+    b"SQLite format 3\0", b"EP\0*", b"II\x55\0", b"II\xbc\x01", b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh9",
+    b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"%PDF-1.7", b"\x89HDF\r\n\x1a\n", b"7z\xbc\xaf\x27\x1c",
     b"(\xb5/\xfd", b"\xfd7zXZ\0", b"{", b"\xef\xbb\xbf{", b"\xff\xfe{\0", b"\0", b"\xff" * 9, b"", b"fgb\x03fgb\0",
 )  # fmt: skip

@@ -30,8 +30,8 @@ _ODD_NUMBERS = (
     90, -90, 89.9999999, 84.1, 1e308, -1e308, 5e-324, 2**53 + 1, 2**63, 2**64, 0, None, True, "13.4", [], {}, [13, 52],
 )  # fmt: skip
 _ODD_TEXTS = (
-    "", "\0", "a\0b", "\ud800", "\udfff\ud800", "\U0001f3d9", "é" * 300, "../../x", "'; DROP TABLE x;--", "\u202e", "\n",
-    "geometry", "fid", "index", "__class__", "x" * 70_000, "{{7*7}}", "<script>", "=1+1",
+    "", "\0", "a\0b", "\ud800", "\udfff\ud800", "\U0001f3d9", "é" * 300, "../../x", "'; DROP TABLE x;--", "\u202e",
+    "\n", "geometry", "fid", "index", "__class__", "x" * 70_000, "{{7*7}}", "<script>", "=1+1",
 )  # fmt: skip
 _CRS = (
     None, {}, 7, "EPSG:4326", {"type": "name", "properties": {"name": "EPSG:32633"}},
@@ -40,7 +40,8 @@ _CRS = (
     {"type": "name", "properties": {"name": "EPSG:999999"}}, {"type": "name", "properties": {"name": "EPSG:4979"}},
     {"type": "name", "properties": {"name": "EPSG:5714"}}, {"type": "name", "properties": {"name": ["EPSG:4326"]}},
     {"type": "name", "properties": {"name": "+proj=latlong +nadgrids=/etc/passwd"}},
-    {"type": "link", "properties": {"href": "http://127.0.0.1:1/x"}}, {"type": "name", "properties": {"name": "\ud800"}},
+    {"type": "link", "properties": {"href": "http://127.0.0.1:1/x"}},
+    {"type": "name", "properties": {"name": "\ud800"}},
 )  # fmt: skip
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 _USUAL = st.sampled_from([*_ODD_NUMBERS, *_ODD_TEXTS])
@@ -79,8 +80,8 @@ def circle(corners: int) -> list[list[float]]:
 
 _RINGS = (
     square(0.01), square(0.004), square(0.01)[:-1], square(0.01)[:2], square(0.01)[:1], [], square(0), square(1e-9),
-    square(40), square(0.01, west=179.995), square(0.01, west=-180.005), square(0.01, south=89.995), square(0.01, south=83.99),
-    square(0.01, west=360), [p[::-1] for p in square(0.01)], square(0.01)[::-1],
+    square(40), square(0.01, west=179.995), square(0.01, west=-180.005), square(0.01, south=89.995),
+    square(0.01, south=83.99), square(0.01, west=360), [p[::-1] for p in square(0.01)], square(0.01)[::-1],
     [[WEST, SOUTH], [WEST + 1, SOUTH + 1], [WEST + 1, SOUTH], [WEST, SOUTH + 1], [WEST, SOUTH]],
     [[*p, 100] for p in square(0.01)], [[*p, 100, 5] for p in square(0.01)], [p[:1] for p in square(0.01)],
     [[*p, 0][: 2 + k % 2] for k, p in enumerate(square(0.01))], [[WEST, SOUTH]] * 4, square(0.01) * 3, circle(500),

@@ -15,7 +15,9 @@ from shapely.geometry import MultiPolygon, box
 from jobs.area import parse_area, project, utm_grid
 from jobs.errors import BadImage, BadVector, CityzonesError
 from jobs.inspection import inspect_file
+from jobs.public.problems import RequestError
 from jobs.settings import Settings
+from service.execution import decode
 from tests.fuzz.tiff_mutations import Tiff
 from tests.fuzz.tiff_seeds import seed
 from tests.unit.parcel_desk import Desk, feature, square
@@ -37,6 +39,27 @@ def test_metadata_of_geoparquet_nested_without_end(tmp_path: Path) -> None:
     pq.write_table(pa.table({"geometry": [b""]}).replace_schema_metadata({"geo": "[" * 5000}), path)
     with pytest.raises(BadVector):
         inspect_file(path, "a.parquet", SETTINGS)
+
+
+@pytest.mark.parametrize("table", ['{"\\ud800": 1}', '{"name": "\\uDFFF\\ud800"}', '{"name": ["\\uD800"]}'])
+def test_texts_that_no_encoding_can_write(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text(
+        f'{{"type": "Feature", "properties": {table}, "geometry": {{"type": "Point", "coordinates": [1, 2]}}}}'
+    )
+    with pytest.raises(BadVector, match="not valid JSON"):
+        inspect_file(path, "a.geojson", SETTINGS)
+    with pytest.raises(RequestError, match="surrogates"):
+        decode(path.read_bytes())
+
+
+def test_pairs_of_surrogates_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    table = {"name": "\U0001f3d9 \\ud800"}  # a city, and a backslash
+    point = {"type": "Point", "coordinates": [1, 2]}
+    path.write_text(json.dumps({"type": "Feature", "properties": table, "geometry": point}))
+    assert inspect_file(path, "a.geojson", SETTINGS).facts["fields"] == ["name"]
+    assert decode(path.read_bytes())["properties"] == table
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -219,7 +219,7 @@ def test_uploads_are_listed_page_by_page_to_their_owner(api: Api, tmp_path: Path
         ({"filename": "a.tif", "size": 7, "sha256": "abc"}, 400, "invalid-parameter"),
         ({"filename": "a.tif", "size": 7, "tenant": "another"}, 400, "invalid-parameter"),
         ([], 400, "invalid-parameter"),
-        ({"filename": "\ud800", "size": 7}, 400, "invalid-parameter"),
+        ({"filename": "\ud800", "size": 7}, 400, "malformed-json"),
         ({"filename": "a" * 20_000, "size": 7}, 413, "body-too-large"),
         ({"filename": "a.tif", "size": 2**40}, 413, "upload-too-large"),
     ],
