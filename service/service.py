@@ -93,6 +93,7 @@ class _Cityzones:
         logging.getLogger(_BENTOML_ERRORS).addFilter(_ClientsFault())
         logging.getLogger(_BENTOML_ACCESS).addFilter(_NoKeys())
         self._state: State = app.state.open()
+        app.openapi()  # a fifth of a second, that no request shall wait for
 
     async def __is_ready__(self) -> bool:
         """Say whether storage, queue and model server answer; GET /readyz tells which does not."""
