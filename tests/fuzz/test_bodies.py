@@ -16,8 +16,8 @@ from tests.fuzz.conftest import each
 from tests.fuzz.judge import Judge
 from tests.servers.api import LCZ, write_image
 
-NUMBERS = pytest.mark.parametrize("number", [40, pytest.param(600, marks=pytest.mark.scale)])
-GIANT = 150_000  # vertices
+NUMBERS = pytest.mark.parametrize("number", [40, pytest.param(500, marks=pytest.mark.scale)])
+GIANT = 50_000  # vertices
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def _few_or(many: int, few: int = 25) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("number", [few, pytest.param(many, marks=pytest.mark.scale)])
 
 
-@_few_or(2400, 40)
+@_few_or(2200, 40)
 def test_images(judge: Judge, number: int) -> None:
     names = names_of(judge.bait.folder, judge.bait.url)
     each(spoiled_images(names), number, lambda data: judge.file("image", "image.tif", data))
@@ -45,7 +45,7 @@ def test_geoparquets(judge: Judge, number: int) -> None:
     judge.verdict(least=number * 9 // 10)
 
 
-@_few_or(1100, 40)
+@_few_or(1050, 40)
 def test_geojson_files(judge: Judge, number: int) -> None:
     each(geojson.documents(), number, lambda data: judge.file("GeoJSON", "parcels.geojson", data))
     judge.verdict(least=number * 9 // 10)
