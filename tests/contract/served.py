@@ -17,6 +17,7 @@ from jobs.request import parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
+from models.cards import card_of
 from tests.servers.api import EXECUTE, LCZ, Served, finish, store_of, write_image
 from tests.unit.test_tiles_drawing import write_map
 
@@ -78,7 +79,7 @@ def _job(store: JobStore) -> str:
 
 def _uploads(url: str, key: str, folder: Path) -> dict[str, list[str]]:
     """Send an image, and announce a file that never comes."""
-    image = write_image(folder / "image.tif").read_bytes()
+    image = write_image(folder / "image.tif", bands=len(card_of("magnet").input.bands)).read_bytes()
     headers = {"Authorization": f"Bearer {key}"}
     sent = httpx.post(f"{url}/uploads", headers=headers, files={"file": ("image.tif", image)}, timeout=30)
     announced = httpx.post(f"{url}/uploads", headers=headers, json={"filename": "a.tif", "size": 1000}, timeout=30)
