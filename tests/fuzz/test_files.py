@@ -12,6 +12,9 @@ from tests.fuzz.references import names_of
 from tests.fuzz.tiff_mutations import spoiled_images
 from tests.fuzz.vector_files import geopackages, geoparquets
 
+# pyogrio tells every small departure from the standard.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
 
 def _few_or(many: int, few: int = 25) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("number", [few, pytest.param(many, marks=pytest.mark.scale)])
