@@ -274,6 +274,7 @@ def test_the_demonstration_is_held_against_the_card():
     assert demo_config(Path("x")).training.steps is None
 
 
+@pytest.mark.scale
 @pytest.mark.real_data
 def test_a_real_city_is_learnt_from(shared_data: Path, tmp_path: Path):
     data = {"kind": "city", "folders": [shared_data / "so2sat_pop_gdansk"]}
