@@ -1,4 +1,4 @@
-"""Many clients at once over kept-alive connections: the least a client can do, so that the server is what is measured."""
+"""Many clients at once over kept-alive connections: as little as a client can do, so that servers are measured."""
 
 from __future__ import annotations
 
