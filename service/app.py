@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from jobs.settings import Settings
 from service import handlers
@@ -41,6 +43,10 @@ from service.telemetry import Metrics
 from service.tiles.room import MapRoom
 from service.tus import Tus
 
+# Threads that check and store jobs. A folder answers at once: more of them would only wait for each other.
+_SUBMITTING: Final = 40
+_SUBMITTING_LOCALLY: Final = 6
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application for these settings; nothing is opened before it starts or is first asked."""
@@ -72,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     app.state.contract = known
     app.state.streams = Streams()
+    app.state.submitting = CapacityLimiter(_SUBMITTING_LOCALLY if settings.stores_locally else _SUBMITTING)
     app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
     app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.probes = cache(lambda: Probes(open_once()))
@@ -93,6 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
         health,
     ):
         app.include_router(module.router)
+    # The same answer as the route of the contract, without what FastAPI does around it, which takes longer.
+    app.router.routes.insert(0, Route("/jobs/{job}", jobs.status_answer, methods=["GET"]))
     build = app.openapi
 
     @cache

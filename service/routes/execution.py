@@ -55,7 +55,8 @@ async def execute(
     """Check the request, keep it, put it in the queue, and answer where to follow it. Every job is asynchronous."""
     require_json(request)
     body = await request.body()
-    submitted = await anyio.to_thread.run_sync(partial(submit, process, body, caller, parts, key=idempotency_key))
+    work = partial(submit, process, body, caller, parts, key=idempotency_key)
+    submitted = await anyio.to_thread.run_sync(work, limiter=request.app.state.submitting)
     url, record = parts.settings.public_url, submitted.record
     response.headers["Location"] = f"{url}/jobs/{record.job}"
     response.headers["Preference-Applied"] = "respond-async"

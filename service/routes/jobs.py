@@ -37,6 +37,11 @@ def job_list(caller: Reader, parts: Parts, query: Annotated[JobQuery, Query()]) 
 )
 async def job_status(job: str, request: Request) -> Response:  # noqa: ARG001 - the path's, for the contract
     """Return a job's state, progress and warnings; Retry-After says when to ask again."""
+    return await status_answer(request)
+
+
+async def status_answer(request: Request) -> Response:
+    """Answer `GET /jobs/{job}`; nothing else is asked so often."""
     own, parts = await own_job_of(request), state_of(request)
     record = await parts.standing.read(own)
     headers = {"Cache-Control": "no-store"}
