@@ -24,33 +24,38 @@ class DueJob(NamedTuple):
 class Shelves:
     """Keeps the lists. Every entry is written before what it lists and removed after it, so none is ever missing.
 
-    A reader therefore looks whether the job is there; writing an entry twice is harmless.
+    A job lies on one shelf until it has ended, on another from then on, and on both in between. A reader therefore
+    looks whether it is there; writing an entry twice is harmless.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def open(self, tenant: str, job: str) -> None:
-        """List a new job among its tenant's and among those without an end."""
+        """List a new job among its tenant's without an end."""
+        self._storage.create(_open(tenant, job), b"")
+
+    def close(self, tenant: str, job: str) -> None:
+        """Move a job that has ended from those without an end to the others."""
         self._storage.create(_own(tenant, job), b"")
-        self._storage.create(f"open/{job}", b"")
+        self._storage.delete([_open(tenant, job)])
 
-    def close(self, job: str) -> None:
-        """Take a job from those without an end."""
-        self._storage.delete([f"open/{job}"])
-
-    def opened(self) -> list[str]:
-        """Return the jobs that may have no end, oldest first."""
-        return [key.rpartition("/")[2] for key in self._storage.keys("open")]
+    def opened(self) -> list[tuple[str, str]]:
+        """Return tenant and id of the jobs that may have no end, a tenant's newest first."""
+        named = (key.split("/")[1:] for key in self._storage.keys("open"))
+        return [(tenant, mirrored(job)) for tenant, job in named]
 
     def newest(self, tenant: str, *, limit: int, before: str | None = None) -> list[str]:
         """Return at most `limit` jobs of a tenant, newest first, older than `before`."""
-        after = _own(tenant, before) if before else None
-        return [mirrored(key.rpartition("/")[2]) for key in self._storage.page(_own(tenant), after=after, limit=limit)]
+        found: set[str] = set()
+        for shelf in (_open, _own):
+            after = shelf(tenant, before) if before else None
+            found.update(key.rpartition("/")[2] for key in self._storage.page(shelf(tenant), after=after, limit=limit))
+        return [mirrored(job) for job in sorted(found)[:limit]]
 
     def forget(self, tenant: str, job: str) -> None:
         """Take a job from its tenant's."""
-        self._storage.delete([_own(tenant, job)])
+        self._storage.delete([_own(tenant, job), _open(tenant, job)])
 
     def schedule(self, due: DueJob) -> None:
         """Note what of a job goes on which day."""
@@ -78,6 +83,10 @@ def made_until(moment: datetime) -> str:
 
 def _own(tenant: str, job: str = "") -> str:
     return f"tenants/{tenant}/jobs" + (f"/{mirrored(job)}" if job else "")
+
+
+def _open(tenant: str, job: str = "") -> str:
+    return f"open/{tenant}" + (f"/{mirrored(job)}" if job else "")
 
 
 def _due(due: DueJob) -> str:

@@ -107,7 +107,7 @@ class JobStore:
         self.storage.create(job_object(result.job, "result.json"), _json(kept))
         self.logs.write(result.job, "assemble", f"finished; the data are kept until {kept.deletes:%Y-%m-%d}")
         self.logs.keep(result.job)
-        self.shelves.close(result.job)
+        self._close(result.job)
         return True
 
     def fail(self, job: str, error: CityzonesError) -> None:
@@ -121,7 +121,7 @@ class JobStore:
         self.storage.create(job_object(job, "failure.json"), _json(record))
         self.logs.write(job, "service", f"failed ({error.code}): {error.detail}", level="error")
         self.logs.keep(job)
-        self.shelves.close(job)
+        self._close(job)
 
     def dismiss(self, job: str) -> JobRecord:
         """Write cancelled.json and delete what the job has made; raises WrongTransition if it was dismissed before."""
@@ -132,7 +132,7 @@ class JobStore:
         self.storage.create(job_object(job, "cancelled.json"), _json(ending))
         self.logs.write(job, "service", "dismissed; what was made is deleted")
         self.logs.keep(job)
-        self.shelves.close(job)
+        self._close(job)
         self.sweep(job)
         return self.read(job)
 
@@ -176,13 +176,16 @@ class JobStore:
 
     def unfinished(self) -> list[str]:
         """Return every job that has a request and no end."""
-        return [job for job in self.shelves.opened() if self._is_open(job)]
+        return sorted(job for tenant, job in self.shelves.opened() if self._is_open(tenant, job))
 
-    def _is_open(self, job: str) -> bool:
+    def _is_open(self, tenant: str, job: str) -> bool:
         if self.ended(job):
-            self.shelves.close(job)  # its last writer died before it could
+            self.shelves.close(tenant, job)  # its last writer died before it could
             return False
         return self.storage.size(job_object(job, "request.json")) is not None
+
+    def _close(self, job: str) -> None:
+        self.shelves.close(self.head(job).tenant, job)
 
     def _keep_until(self, job: str, finished: datetime) -> datetime:
         """Put the days on which the job's data and records go on the calendar; returns when the data go."""

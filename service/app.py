@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from jobs.loops import PerLoop
 from jobs.settings import Settings
 from service import handlers
 from service.around import around
@@ -78,7 +79,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = metrics
     app.state.contract = known
     app.state.streams = Streams()
-    app.state.submitting = CapacityLimiter(_SUBMITTING_LOCALLY if settings.stores_locally else _SUBMITTING)
+    threads = _SUBMITTING_LOCALLY if settings.stores_locally else _SUBMITTING
+    app.state.submitting = PerLoop(lambda: CapacityLimiter(threads))
     app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
     app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.probes = cache(lambda: Probes(open_once()))

@@ -56,7 +56,7 @@ async def execute(
     require_json(request)
     body = await request.body()
     work = partial(submit, process, body, caller, parts, key=idempotency_key)
-    submitted = await anyio.to_thread.run_sync(work, limiter=request.app.state.submitting)
+    submitted = await anyio.to_thread.run_sync(work, limiter=request.app.state.submitting.here())
     url, record = parts.settings.public_url, submitted.record
     response.headers["Location"] = f"{url}/jobs/{record.job}"
     response.headers["Preference-Applied"] = "respond-async"

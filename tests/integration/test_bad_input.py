@@ -174,5 +174,5 @@ def test_failed_job_leaves_no_outputs_and_the_worker_lives_on(client, stack, sam
     failed(client, stac_inputs(sample) | {"aoi": {"bbox": [15.0, 50.0, 15.02, 50.02]}})
     newest = max(jobs_on_disk(stack))
     left = {path.name for path in (stack.folder / "store" / "jobs" / newest).rglob("*") if path.is_file()}
-    assert left == {"request.json", "failure.json"}
+    assert left == {"request.json", "failure.json", "log.jsonl"}
     assert finish(client, stac_inputs(sample) | {"outputs": ["map"]})["status"] == "successful"
