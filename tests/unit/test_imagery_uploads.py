@@ -9,14 +9,11 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
-from shapely.geometry import Point
 
 from jobs.area import Area, parse_area, project
 from jobs.errors import BadImage, NoImagery, WrongBands
-from jobs.scenes.bands import canonical, in_filename, in_text
 from models.cards import Domain, card_of
 from tests.unit.imagery_samples import BANDS, CARD, LEFT, TOP, Desk, city, codes, write
-from worker.imagery import ImageryPlan
 
 
 @pytest.fixture
@@ -109,73 +106,6 @@ def test_single_bands_of_two_resolutions(desk: Desk) -> None:
     )
     assert image.reflectance[3, 20, 20] == pytest.approx(quarter * 0.0001, abs=1e-7)
     assert len(plan.warnings) == 1, "ten files need not be told ten times"
-
-
-def test_mosaic_takes_the_first_valid(desk: Desk) -> None:
-    left, right = np.full((10, 50, 60), 1000, np.uint16), np.full((10, 50, 60), 2000, np.uint16)
-    left[:, 10:20, 40:50] = 0
-    one = write(desk.folder / "one.tif", left, names=BANDS)
-    two = write(desk.folder / "two.tif", right, names=BANDS, left=LEFT + 400)
-    plan = desk.plan(one, two)
-    assert plan.pixel_grid.shape == (50, 100)
-    image = desk.open(plan).read(0, 0, 50, 100)
-    assert image.valid.all()
-    assert image.reflectance[0, 0, 59] == np.float32(0.1)
-    assert image.reflectance[0, 15, 45] == np.float32(0.2)
-    assert image.reflectance[0, 0, 60] == np.float32(0.2)
-
-
-def _told(plan: ImageryPlan, code: str) -> str:
-    return next(w.detail for w in plan.warnings if w.code == code)
-
-
-def test_overlaps_and_gaps_of_tiles_are_told(desk: Desk) -> None:
-    def tile(name: str, column: int, row: int) -> Path:
-        left, top = LEFT + column * 10, TOP - row * 10
-        return write(desk.folder / name, city(50, 60, seed=column), names=BANDS, left=left, top=top)
-
-    beside = desk.plan(tile("a.tif", 0, 0), tile("b.tif", 60, 0))
-    assert codes(beside) == {"scale-assumed"}
-    overlapping = desk.plan(tile("c.tif", 0, 0), tile("d.tif", 40, 0))
-    assert _told(overlapping, "tiles-overlap").startswith("20.0 % of the mapped area")
-    assert "tiles-leave-gaps" not in codes(overlapping)
-    apart = desk.plan(tile("e.tif", 0, 0), tile("f.tif", 90, 0))
-    assert _told(apart, "tiles-leave-gaps").startswith("20.0 % of the area")
-    assert "tiles-overlap" not in codes(apart)
-    area = square(LEFT + 400, TOP - 400, LEFT + 1100, TOP - 100)
-    within = desk.plan(tile("g.tif", 0, 0), tile("h.tif", 90, 0), area=area)
-    assert _told(within, "tiles-leave-gaps").startswith("42.9 % of the area")
-    assert "57.1 %" in _told(within, "partial-coverage")
-    twice = desk.plan(tile("i.tif", 0, 0), tile("i.tif", 0, 0))
-    assert _told(twice, "tiles-overlap").startswith("100.0 %")
-
-
-def test_the_first_named_tile_wins_whatever_was_uploaded_first(desk: Desk) -> None:
-    one = write(desk.folder / "one.tif", np.full((10, 50, 60), 1000, np.uint16), names=BANDS)
-    two = write(desk.folder / "two.tif", np.full((10, 50, 60), 2000, np.uint16), names=BANDS)
-    assert desk.open(desk.plan(one, two)).read(0, 0, 1, 1).reflectance[0, 0, 0] == np.float32(0.1)
-    assert desk.open(desk.plan(two, one)).read(0, 0, 1, 1).reflectance[0, 0, 0] == np.float32(0.2)
-
-
-def test_tiles_that_differ_are_put_onto_one_grid_and_told(desk: Desk) -> None:
-    one = write(desk.folder / "one.tif", np.full((10, 50, 60), 1000, np.uint16), names=BANDS)
-    real = np.full((10, 25, 30), 0.2, np.float32)
-    two = write(desk.folder / "two.tif", real, names=BANDS, left=LEFT + 600, pixel=20.0)
-    west = project(Point(LEFT + 1200, TOP), "EPSG:32633", source="EPSG:32632")
-    three = write(desk.folder / "three.tif", city(50, 60), names=BANDS, left=west.x, top=west.y, crs="EPSG:32633")
-    plan = desk.plan(one, two, three)
-    assert plan.pixel_grid.crs == "EPSG:32632"
-    told = _told(plan, "tiles-differ")
-    assert "1 of 3 are not in the map's CRS" in told
-    assert "1 of 3 have pixels of another size than 10 m" in told
-    assert "different ways" in told
-    image = desk.open(plan).read(0, 0, 50, 120)
-    assert (image.reflectance[0, 20, 10], image.reflectance[0, 20, 100]) == (np.float32(0.1), np.float32(0.2))
-
-
-def test_single_bands_of_one_place_are_no_tiles(desk: Desk) -> None:
-    paths = [write(desk.folder / f"{b}.tif", city(40, 40, bands=1)) for b in BANDS]
-    assert codes(desk.plan(*paths)) == {"scale-assumed"}
 
 
 def test_nodata_alpha_and_masks(desk: Desk) -> None:
@@ -326,34 +256,3 @@ def test_vector_upload_as_imagery(desk: Desk) -> None:
     path.write_text('{"type": "Point", "coordinates": [1, 2]}')
     with pytest.raises(BadImage, match="not an image"):
         desk.plan(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "band"),
-    [
-        ("B02", "B02"),
-        ("b2", "B02"),
-        ("Band 2", None),
-        ("blue", "B02"),
-        ("B8A", "B8A"),
-        ("b08a", "B8A"),
-        ("nir08", "B8A"),
-        ("nir", "B08"),
-        ("B12", "B12"),
-        ("swir22", "B12"),
-        ("red_edge_1", "B05"),
-        ("rededge1", "B05"),
-        ("x", None),
-        ("B13", None),
-    ],
-)
-def test_spellings(text: str, band: str | None) -> None:
-    assert canonical(text) == band
-
-
-def test_band_in_a_file_name() -> None:
-    assert in_filename("T32TMT_20260701T101559_B05_20m.jp2") == "B05"
-    assert in_filename("B8A.tif") == "B8A"
-    assert in_filename("cloud_mask.tif") is None
-    assert in_filename("B02_B03.tif") is None
-    assert in_text("B02 (blue)") == "B02"

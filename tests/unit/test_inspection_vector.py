@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ import geopandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyproj import CRS
 from shapely.geometry import Point, box
 
 from jobs.errors import BadVector, MissingCrs, UnsupportedFormat, UploadTooLarge
@@ -23,28 +20,7 @@ from jobs.inspection import Inspection, inspect_file
 from jobs.inspection.vector import read_chunks, read_vector
 from jobs.settings import Settings
 from models.errors import CityzonesError
-
-SETTINGS = Settings()
-
-
-def frame(crs: str | None = "EPSG:32632") -> geopandas.GeoDataFrame:
-    squares = [box(6e5 + 100 * i, 53e5, 6e5 + 100 * i + 80, 53e5 + 80) for i in range(5)]
-    return geopandas.GeoDataFrame({"name": list("abcde"), "floors": range(5)}, geometry=squares, crs=crs)
-
-
-def collection(**extra: Any) -> dict[str, Any]:
-    square = [[11.0, 48.0], [11.1, 48.0], [11.1, 48.1], [11.0, 48.0]]
-    feature = {
-        "type": "Feature",
-        "properties": {"id": 1, "tags": ["x"]},
-        "geometry": {"type": "Polygon", "coordinates": [square]},
-    }
-    return {"type": "FeatureCollection", "features": [feature], **extra}
-
-
-def put(path: Path, value: Any) -> Path:
-    path.write_text(json.dumps(value))
-    return path
+from tests.unit.vector_samples import SETTINGS, collection, frame, put
 
 
 @pytest.mark.parametrize(("name", "driver"), [("a.gpkg", "GPKG"), ("a.geojson", "GeoJSON"), ("a.parquet", "Parquet")])
@@ -272,100 +248,3 @@ def read_or_refusal(path: Path) -> tuple[Inspection, geopandas.GeoDataFrame] | C
         return inspect_file(path, path.name, SETTINGS), read_vector(path)
     except CityzonesError as refusal:
         return refusal
-
-
-def test_geopackage_whose_register_is_a_view_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.gpkg"
-    frame().to_file(path, driver="GPKG", layer="plots")
-    with sqlite3.connect(path) as database:
-        database.execute("ALTER TABLE gpkg_contents RENAME TO hidden")
-        database.execute("CREATE VIEW gpkg_contents AS SELECT * FROM hidden")
-    with pytest.raises(BadVector, match="gpkg_contents is not a plain table"):
-        inspect_file(path, "a.gpkg", SETTINGS)
-
-
-def test_geopackage_whose_side_tables_compute_without_end_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.gpkg"
-    frame().to_file(path, driver="GPKG", layer="plots")
-    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
-    with sqlite3.connect(path) as database:
-        database.execute("DROP TABLE gpkg_extensions")
-        database.execute(f"CREATE VIEW gpkg_extensions AS {endless}")
-    with pytest.raises(BadVector, match="gpkg_extensions is not a plain table"):
-        inspect_file(path, "a.gpkg", SETTINGS)
-
-
-def test_geopackage_whose_columns_are_computed_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.gpkg"
-    frame().to_file(path, driver="GPKG", layer="plots")
-    with sqlite3.connect(path) as database:
-        database.execute("ALTER TABLE plots ADD COLUMN bomb BLOB AS (zeroblob(900000000)) VIRTUAL")
-    with pytest.raises(BadVector, match="computed columns"):
-        inspect_file(path, "a.gpkg", SETTINGS)
-
-
-def test_geopackage_whose_geometry_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.gpkg"
-    frame().to_file(path, driver="GPKG", layer="plots", SPATIAL_INDEX="NO")
-    with sqlite3.connect(path) as database:
-        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            database.execute(f'DROP TRIGGER "{trigger}"')
-        database.execute("UPDATE plots SET geom = zeroblob(70000000) WHERE fid = 1")
-    with pytest.raises(BadVector, match="70000000 bytes"):
-        inspect_file(path, "a.gpkg", SETTINGS)
-
-
-@pytest.mark.parametrize(
-    "crs",
-    [
-        "+proj=longlat +ellps=bessel +nadgrids=/etc/passwd +type=crs",
-        "+init=/etc/passwd:root",
-        CRS.from_user_input("+proj=longlat +ellps=bessel +nadgrids=/etc/passwd +type=crs").to_json_dict(),
-        CRS.from_user_input("+proj=utm +zone=33 +geoidgrids=/etc/passwd +type=crs").to_wkt(),
-    ],
-)
-def test_a_crs_that_names_a_file_is_refused(tmp_path: Path, crs: Any) -> None:
-    path = tmp_path / "a.parquet"
-    frame().to_parquet(path)
-    table = pq.read_table(path)
-    geo = json.loads(table.schema.metadata[b"geo"])
-    geo["columns"]["geometry"]["crs"] = crs
-    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path)
-    with pytest.raises(MissingCrs):
-        inspect_file(path, "a.parquet", SETTINGS)
-
-
-def test_a_geometry_stored_once_and_named_often_does_not_fill_the_memory(tmp_path: Path) -> None:
-    wkb = shapely.to_wkb(shapely.Point(13, 52).buffer(0.1, quad_segs=20_000))
-    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 50_000 + [None], pa.int32()), pa.array([wkb], pa.binary()))
-    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"geometry": rows}).replace_schema_metadata({"geo": json.dumps(geo)}), path)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    facts = inspect_file(path, "a.parquet", SETTINGS).facts
-    assert (facts["features"], facts["without_geometry"]) == (50_001, 1)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kB; unpacked it is 32 GB"
-
-
-@pytest.mark.parametrize(
-    "value", ['"x":[' + "[]," * 400_000 + "[]]", '"features":[{"type":"Feature","x":[' + "[]," * 400_000 + "[]]}]"]
-)
-def test_geojson_whose_values_would_fill_the_memory_is_refused(
-    tmp_path: Path, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobs.inspection.geojson._WINDOWS", (4096, 2**20))
-    path = tmp_path / "a.geojson"
-    path.write_text('{"type":"FeatureCollection",' + value + "}")
-    with pytest.raises(BadVector, match="more than 1 MiB"):
-        inspect_file(path, "a.geojson", SETTINGS)
-
-
-def test_geojson_values_of_every_length_are_read_whole(tmp_path: Path) -> None:
-    made = collection(count=10**4200)
-    made["features"][0]["properties"] = {"note": "é" * 5000, "more": "x" * 300_000}
-    made["features"].append(made["features"][0])
-    seen = inspect_file(put(tmp_path / "a.geojson", made), "a.geojson", SETTINGS)
-    assert seen.facts["features"] == 2
-    rows = read_vector(tmp_path / "a.geojson")
-    assert rows["note"].tolist() == ["é" * 5000] * 2
-    assert rows["more"].str.len().tolist() == [300_000] * 2
