@@ -123,7 +123,7 @@ def _scripted(script: str) -> bytes:
             database.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'parcels'", (script[7:],))
             database.commit()
         else:
-            with suppress(sqlite3.Error):  # what SQLite itself does not let through
+            with suppress(sqlite3.Error, ValueError):  # what SQLite itself does not let through
                 database.executescript(script)
             database.commit()
         database.close()

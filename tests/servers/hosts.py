@@ -6,6 +6,7 @@ They share what machines share: the queue, the object storage and the model serv
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -46,8 +47,7 @@ class Host:
     @property
     def blocks(self) -> set[str]:
         """The blocks it has mapped, by its log."""
-        words = [line.split() for line in self.process.log.read_text().splitlines() if " mapped in " in line]
-        return {line[line.index("block") + 1] for line in words}
+        return set(re.findall(r" (\w+): mapped in ", self.process.log.read_text()))
 
 
 class Installation:
