@@ -10,7 +10,6 @@ from typing import Any, Final
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.routing import Route
 
 from jobs.loops import PerLoop
 from jobs.settings import Settings
@@ -102,8 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
         health,
     ):
         app.include_router(module.router)
-    # The same answer as the route of the contract, without what FastAPI does around it, which takes longer.
-    app.router.routes.insert(0, Route("/jobs/{job}", jobs.status_answer, methods=["GET"]))
+    app.router.routes.insert(0, jobs.StatusRoute())
     build = app.openapi
 
     @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from jobs.errors import WrongTransition
 from jobs.public.bodies import JSON, JobList, Link, StatusInfo
@@ -49,6 +51,18 @@ async def status_answer(request: Request) -> Response:
         headers["Retry-After"] = str(POLL_SECONDS)
     body = status_info(record, parts.settings.public_url).model_dump_json(exclude_none=True)
     return Response(body, media_type=JSON, headers=headers)
+
+
+class StatusRoute(Route):
+    """The same answer as the route of the contract, without what FastAPI does around it, which takes longer."""
+
+    def __init__(self) -> None:
+        super().__init__("/jobs/{job}", status_answer, methods=["GET"])
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as every route does, and name itself in the scope as FastAPI's do: metrics are counted by it."""
+        found, child = super().matches(scope)
+        return found, {**child, "route": self}
 
 
 @router.delete("/jobs/{job}", response_model_exclude_none=True, summary="Dismiss a job")
