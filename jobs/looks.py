@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
-from jobs.loops import LoopRedis
+from jobs.loops import LoopRedis, PerLoop
 
 Fields = dict[str, str]
 Pending = dict[str, asyncio.Future[Fields]]
@@ -18,20 +17,21 @@ class Looks:
 
     def __init__(self, url: str) -> None:
         self._redis = LoopRedis(url)
-        self._pending: WeakKeyDictionary[asyncio.AbstractEventLoop, Pending] = WeakKeyDictionary()
+        self._pending: PerLoop[Pending] = PerLoop(dict)
         self._running: set[asyncio.Task[None]] = set()
 
     async def at(self, key: str) -> Fields:
         """Return the fields of a hash, none where there is no such key; raises RedisError or OSError."""
-        loop = asyncio.get_running_loop()
-        pending = self._pending.setdefault(loop, {})
+        loop, pending = asyncio.get_running_loop(), self._pending.here()
         if not pending:
             loop.call_soon(self._send, loop)
         # One that asks may go away; what it waits for is another's too.
         return await asyncio.shield(pending.setdefault(key, loop.create_future()))
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
-        task = loop.create_task(self._fetch(self._pending.pop(loop)))
+        pending = self._pending.here()
+        task = loop.create_task(self._fetch(dict(pending)))
+        pending.clear()
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Final
@@ -38,7 +38,7 @@ from service.routes import (
     tiles,
     uploads,
 )
-from service.state import opener
+from service.state import State, opener
 from service.telemetry import Metrics
 from service.tiles.room import MapRoom
 from service.tus import Tus
@@ -46,6 +46,11 @@ from service.tus import Tus
 # Threads that check and store jobs. A folder answers at once: more of them would only wait for each other.
 _SUBMITTING: Final = 40
 _SUBMITTING_LOCALLY: Final = 6
+
+
+_RESOURCES: Final = (
+    landing, docs, processes, execution, jobs, logs, results, tiles, resumable, uploads, files, keys, callbacks, health,
+)  # fmt: skip
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -74,32 +79,9 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         generate_unique_id_function=operation_id,
     )
-    app.state.open = open_once
-    app.state.metrics = metrics
-    app.state.contract = known
-    app.state.streams = Streams()
-    threads = _SUBMITTING_LOCALLY if settings.stores_locally else _SUBMITTING
-    app.state.submitting = PerLoop(lambda: CapacityLimiter(threads))
-    app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
-    app.state.maps = cache(lambda: MapRoom(open_once()))
-    app.state.probes = cache(lambda: Probes(open_once()))
+    _hold(app, settings, open_once, metrics, known)
     handlers.install(app, settings.public_url)
-    for module in (
-        landing,
-        docs,
-        processes,
-        execution,
-        jobs,
-        logs,
-        results,
-        tiles,
-        resumable,
-        uploads,
-        files,
-        keys,
-        callbacks,
-        health,
-    ):
+    for module in _RESOURCES:
         app.include_router(module.router)
     app.router.routes.insert(0, jobs.StatusRoute())
     build = app.openapi
@@ -110,3 +92,18 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.openapi = published  # type: ignore[method-assign]  # FastAPI's documented way to extend its contract
     return app
+
+
+def _hold(
+    app: FastAPI, settings: Settings, open_once: Callable[[], State], metrics: Metrics, contract: Contract
+) -> None:
+    """Give an application what its routes ask it for; what needs the state is made when it is first asked for."""
+    app.state.open = open_once
+    app.state.metrics = metrics
+    app.state.contract = contract
+    app.state.streams = Streams()
+    threads = _SUBMITTING_LOCALLY if settings.stores_locally else _SUBMITTING
+    app.state.submitting = PerLoop(lambda: CapacityLimiter(threads))
+    app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
+    app.state.maps = cache(lambda: MapRoom(open_once()))
+    app.state.probes = cache(lambda: Probes(open_once()))
