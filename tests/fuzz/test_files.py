@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fuzz import geojson
@@ -20,35 +22,32 @@ def _few_or(many: int, few: int = 25) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("number", [few, pytest.param(many, marks=pytest.mark.scale)])
 
 
+def _hold(judge: Judge, spoiled: Any, number: int, kind: str, name: str) -> None:
+    """Send so many spoiled files, and check that each was judged as it should be."""
+    each(spoiled, number, lambda data: judge.file(kind, name, data))
+    judge.verdict(least=number * 9 // 10)
+
+
 @_few_or(2200, 40)
 def test_images(judge: Judge, number: int) -> None:
-    names = names_of(judge.bait.folder, judge.bait.url)
-    each(spoiled_images(names), number, lambda data: judge.file("image", "image.tif", data))
-    judge.verdict(least=number * 9 // 10)
+    _hold(judge, spoiled_images(names_of(judge.bait.folder, judge.bait.url)), number, "image", "image.tif")
 
 
 @_few_or(500)
 def test_disguises(judge: Judge, number: int) -> None:
-    names = names_of(judge.bait.folder, judge.bait.url)
-    each(disguises(names), number, lambda data: judge.file("disguise", "image.tif", data))
-    judge.verdict(least=number * 9 // 10)
+    _hold(judge, disguises(names_of(judge.bait.folder, judge.bait.url)), number, "disguise", "image.tif")
 
 
 @_few_or(380)
 def test_geopackages(judge: Judge, number: int) -> None:
-    names = names_of(judge.bait.folder, judge.bait.url)
-    each(geopackages(names), number, lambda data: judge.file("GeoPackage", "parcels.gpkg", data))
-    judge.verdict(least=number * 9 // 10)
+    _hold(judge, geopackages(names_of(judge.bait.folder, judge.bait.url)), number, "GeoPackage", "parcels.gpkg")
 
 
 @_few_or(500)
 def test_geoparquets(judge: Judge, number: int) -> None:
-    names = names_of(judge.bait.folder, judge.bait.url)
-    each(geoparquets(names), number, lambda data: judge.file("GeoParquet", "parcels.parquet", data))
-    judge.verdict(least=number * 9 // 10)
+    _hold(judge, geoparquets(names_of(judge.bait.folder, judge.bait.url)), number, "GeoParquet", "parcels.parquet")
 
 
 @_few_or(1050, 40)
 def test_geojson_files(judge: Judge, number: int) -> None:
-    each(geojson.documents(), number, lambda data: judge.file("GeoJSON", "parcels.geojson", data))
-    judge.verdict(least=number * 9 // 10)
+    _hold(judge, geojson.documents(), number, "GeoJSON", "parcels.geojson")
