@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(Heads),
         ],
         generate_unique_id_function=operation_id,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # BentoML traces; metrics are our own
     )
     _hold(app, settings, open_once, metrics, known)
     handlers.install(app, settings.public_url)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
@@ -33,6 +35,7 @@ DEFAULTS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+RawHeader = tuple[bytes, bytes]
 _A_YEAR: Final = "max-age=31536000"
 _HIDDEN: Final = b"server"
 
@@ -43,7 +46,7 @@ PAGE: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SecurityHeaders:
     """Pure ASGI middleware: adds the headers above where the resource says nothing else, and names no server."""
 
@@ -63,12 +66,15 @@ class SecurityHeaders:
 
         await self.app(scope, receive, watch)
 
-    def _completed(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        kept = [(name, value) for name, value in headers if name.lower() != _HIDDEN]
+    def _completed(self, headers: Iterable[RawHeader]) -> list[RawHeader]:
+        kept = [header for header in headers if header[0].lower() != _HIDDEN]
         told = {name.lower() for name, _ in kept}
+        return kept + [header for header in self._added if header[0] not in told]
+
+    @cached_property
+    def _added(self) -> list[RawHeader]:
         transport = {"Strict-Transport-Security": _A_YEAR} if urlsplit(self.public_url).scheme == "https" else {}
-        added = ((name.lower().encode(), value.encode()) for name, value in (DEFAULTS | transport).items())
-        return kept + [(name, value) for name, value in added if name not in told]
+        return [(name.lower().encode(), value.encode()) for name, value in (DEFAULTS | transport).items()]
 
 
 def cross_origin(settings: Settings) -> list[Middleware]:

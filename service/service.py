@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -12,7 +11,6 @@ import bentoml
 from bentoml.exceptions import BadInput
 from pydantic import ValidationError
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.keys import KEY_TEXT
 from jobs.settings import Settings
@@ -21,6 +19,7 @@ from models.errors import CityzonesError
 from service.app import create_app
 from service.around import around
 from service.classify import classify_tile
+from service.face import NATIVE, Fronted
 from service.forms import guard_form
 from service.gate import Admission
 from service.handlers import respond_to
@@ -31,11 +30,8 @@ settings = Settings()
 app = create_app(settings)
 guard_uvicorn(settings.public_url)
 
-# BentoML answers these two itself: its client reads the schema before it calls.
-NATIVE: Final = "/classify"
 _BENTOML_ERRORS: Final = "bentoml._internal.server.http_app"
 _BENTOML_ACCESS: Final = "bentoml.access"
-_BENTOML: Final = frozenset({NATIVE, "/schema.json"})
 _CONFIG: Final[dict[str, Any]] = {
     # The clock runs until the first byte of the answer, so it must allow for the slowest upload accepted.
     "traffic": {"timeout": 3600},
@@ -43,26 +39,8 @@ _CONFIG: Final[dict[str, Any]] = {
     "metrics": {"enabled": False},
     "http": {"cors": {"enabled": False}},
     "monitoring": {"enabled": False},
-    # Both cost a request as much as everything else that is around it.
     "logging": {"access": {"enabled": settings.access_log}},
-    "tracing": {} if settings.tracing else {"excluded_urls": ".*"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """Pure ASGI middleware: BentoML keeps its native endpoint, every other request goes to the REST interface.
-
-    Mounting alone would leave BentoML's probes, its web page and its own forms of 404 in front of the interface.
-    """
-
-    app: ASGIApp
-    rest: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request to the side it belongs to."""
-        native = scope["type"] != "http" or scope["path"] in _BENTOML
-        await (self.app if native else self.rest)(scope, receive, send)
 
 
 class _ClientsFault(logging.Filter):
@@ -127,10 +105,10 @@ class _Cityzones:
         return Response(data, media_type="image/tiff", headers={"Content-Disposition": name})
 
 
-Cityzones = bentoml.service(name="cityzones", **_CONFIG)(_Cityzones)
+Cityzones = bentoml.service(name="cityzones", service_class=Fronted, **_CONFIG)(_Cityzones)
+Cityzones.rest, Cityzones.traced = app, settings.tracing
 guard_form(Cityzones.apis["classify"], file="image")
 # Outermost first. The REST interface carries what is around it itself, for those who serve it without BentoML.
-Cityzones.add_asgi_middleware(Face, rest=app)
 for layer in around(settings, app.state.metrics, app.state.contract, NATIVE):
     Cityzones.add_asgi_middleware(layer.cls, *layer.args, **layer.kwargs)
 Cityzones.add_asgi_middleware(

@@ -6,7 +6,8 @@ Serves the interface as in production (`bentoml serve`, keys asked for, limits c
 a real Valkey and a real Triton but no worker. Then 64 clients on kept-alive connections (1) submit areas of interest
 as fast as they are answered, (2) after which the queue is flushed, recovered, and looked through for every job that was
 accepted, and (3) read the status of those jobs, in turn with a bare Starlette application under uvicorn that does the
-same storage reads and nothing else. Clients and servers share the machine. The last line is JSON.
+same storage reads and nothing else: in a thread, as Starlette offers for what blocks, and on its event loop. Clients
+and servers share the machine. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def measure(interface: Served, valkey: EmbeddedValkey, folder: Path, told: argpa
     say("submissions", load)
     store = JobStore(storage, LiveJobs(connect(interface.settings.live_url)))
     lost = flushed(store, interface, valkey, set(accepted))
-    ours, bare = reading(interface, folder, accepted, headers, told)
+    ours, bare, now = reading(interface, folder, accepted, headers, told)
     return {
         "accepted_jobs_per_second": round(len(accepted) / load.seconds, 1),
         "p50_ms": round(load.percentile(0.5), 1),
@@ -84,7 +85,9 @@ def measure(interface: Served, valkey: EmbeddedValkey, folder: Path, told: argpa
         "lost_jobs": lost,
         "status_rps": round(ours, 1),
         "bare_rps": round(bare, 1),
+        "bare_now_rps": round(now, 1),
         "status_rps_ratio": round(ours / bare, 3),
+        "status_rps_ratio_now": round(ours / now, 3),
     }
 
 
@@ -117,14 +120,17 @@ def flushed(store: JobStore, interface: Served, valkey: EmbeddedValkey, accepted
 
 def reading(
     interface: Served, folder: Path, jobs: list[str], headers: dict[str, str], told: argparse.Namespace
-) -> tuple[float, float]:
-    """Return statuses a second of the interface and of the bare application, medians of rounds in turn."""
+) -> list[float]:
+    """Return statuses a second, medians of rounds in turn.
+
+    Of the interface, of the bare application, and of the same reading its folder on the event loop, as ours does.
+    """
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.api.bare:app", "--port", str(port), "--log-level", "error"]
     environment = interface.environment | {"PYTHONPATH": str(ROOT)}
     peer = GuardedProcess("bare", command, log=folder / "bare.log", environment=environment, grace=5)
     address = f"http://127.0.0.1:{port}"
-    found: dict[str, list[float]] = {interface.url: [], address: []}
+    found: dict[str, list[float]] = {interface.url: [], address: [], f"{address}/now": []}
     try:
         peer.wait_until(lambda: answers(address, jobs[0]), timeout=30)
         for _ in range(ROUNDS):
@@ -135,7 +141,7 @@ def reading(
                 rates.append(load.statuses.get(200, 0) / load.seconds)
     finally:
         peer.stop()
-    return median(found[interface.url]), median(found[address])
+    return [median(rates) for rates in found.values()]
 
 
 def answers(url: str, job: str) -> bool:

@@ -24,4 +24,11 @@ async def status(request: Request) -> Response:
     return Response(found[0], media_type="application/json")
 
 
-app = Starlette(routes=[Route("/jobs/{job}", status)])
+async def status_now(request: Request) -> Response:
+    """Do the same on the event loop, without a thread: as little as an answer can cost."""
+    job = request.path_params["job"]
+    found = [STORAGE.get_now(f"jobs/{job}/{name}") for name in READ]
+    return Response(found[0], media_type="application/json")
+
+
+app = Starlette(routes=[Route("/jobs/{job}", status), Route("/now/jobs/{job}", status_now)])

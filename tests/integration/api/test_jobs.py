@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -166,3 +167,9 @@ def test_dismissing_stops_deletes_and_may_be_repeated(api: Api) -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "dismissed")
     assert api.store.storage.keys(f"jobs/{job}/outputs") == []
     problem(api.get(f"/jobs/{job}/results"), 410, "job-dismissed")
+
+
+def test_a_folder_that_cannot_be_read_is_told(api: Api) -> None:
+    job = new_job(api.store)
+    (Path(api.settings.storage_url.removeprefix("file://")) / f"jobs/{job}/result.json").mkdir()
+    problem(api.get(f"/jobs/{job}"), 503, "storage-unavailable")

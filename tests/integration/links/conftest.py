@@ -21,7 +21,7 @@ from tests.servers.threaded import Threaded
 
 BUCKET = "maps"
 DATA = bytes(range(256)) * 40
-SHORT = 2
+SHORT = 4
 
 
 class Place:
