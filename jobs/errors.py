@@ -319,3 +319,15 @@ class AreaQuotaExceeded(TryLater):
     """A tenant has mapped as many square kilometres this month as it may."""
 
     code = "area-quota-exceeded"
+
+
+class AnnotationConflict(CityzonesError):
+    """Somebody else changed the same masks or cluster since the client last looked."""
+
+    code = "annotation-conflict"
+
+
+class InvalidEdit(CityzonesError):
+    """An edit of an annotation project names masks, clusters, classes or versions that it does not have."""
+
+    code = "invalid-edit"
