@@ -22,13 +22,17 @@ class _Section(BaseModel):
 class InputSpec(_Section):
     """What one request to the network holds.
 
-    `bands` in order, as surface or top-of-atmosphere reflectance (0-1, not x10000) at `resolution` metres;
+    `bands` in order, as surface or top-of-atmosphere reflectance (0-1, not x10000) at `resolution` metres, or as the
+    numbers of a picture, 0-1 ("digital"). `own_pixels` is how large pixels may be, in multiples of `resolution`, for an
+    uploaded image to be mapped on its own; `coarsest` the same for one to be mapped at all (None: whatever it is).
     `morphology` says whether the second input (6 channels, see models.morphology) exists.
     """
 
     bands: tuple[str, ...]
     resolution: float = Field(gt=0)
-    reflectance: Literal["TOA", "BOA", "synthetic"]
+    reflectance: Literal["TOA", "BOA", "synthetic", "digital"]
+    own_pixels: tuple[float, float] = (0.95, 1.05)
+    coarsest: float | None = Field(None, gt=0)
     morphology: bool = False
 
 
@@ -163,6 +167,16 @@ class Card(_Section):
     def classes(self) -> tuple[MapClass, ...]:
         """The product's classes in raster-code order; probabilities use the same order."""
         return classes_of(self.product)
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether scene cells are more than pixels: a map of them can be asked for, and they can decide."""
+        return self.geometry.scene > 1
+
+    @property
+    def cell(self) -> float:
+        """The side of a scene cell in metres, on pixels of the card's resolution."""
+        return self.input.resolution * self.geometry.scene
 
     def for_scenes(self) -> Card:
         """Return the card of the graph that answers once a scene cell; this one where there is none."""
