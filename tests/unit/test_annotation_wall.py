@@ -4,9 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from service.annotation.wall import CELL, Member, Tile, picture_of, wall_of
+from service.annotation.wall import CELL, RGB, Member, Tile, picture_of, wall_of
 
 YELLOW, RED = (255, 221, 0), (220, 20, 30)
 GREY = 40
@@ -23,8 +24,9 @@ def _with(tile: Tile, label: int, top: int, left: int, height: int, width: int) 
     return Member(label, (top, left, top + height, left + width))
 
 
-def _where(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    return np.all(picture == colour, axis=2)
+def _where(picture: RGB, colour: tuple[int, int, int]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (picture == colour).all(axis=2)
+    return found
 
 
 def test_a_mask_is_outlined_in_its_box_in_the_middle() -> None:
