@@ -44,13 +44,17 @@ class Storage:
         self._settings = settings
         self._signer = LinkSigner(settings.link_secret.get_secret_value())
         self.backend: LocalStore | S3Store = _local(settings) if settings.stores_locally else _s3(settings, None)
-        self.folder = _folder(settings) if settings.stores_locally else None
-        """The folder behind a local store, None for S3."""
+        self._folder = _folder(settings) if settings.stores_locally else None
 
     @property
     def settings(self) -> Settings:
         """The settings it was opened with."""
         return self._settings
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder behind a local store, None for S3."""
+        return self._folder
 
     def below(self, prefix: str) -> LocalStore | S3Store:
         """Return a store whose root is a prefix of this one, for libraries that bring their own layout (Zarr)."""
@@ -84,7 +88,7 @@ class Storage:
         Keys are ours: no part of one may come from a client unchecked.
         """
         try:
-            with open(f"{self.folder}/{key}", "rb") as file:  # noqa: PTH123 - a Path costs more than the look
+            with open(f"{self._folder}/{key}", "rb") as file:  # noqa: PTH123 - a Path costs more than the look
                 return file.read()
         except FileNotFoundError:
             return None
