@@ -154,6 +154,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
         500, "A data set cannot be used", "Correct what the message names, or fetch the file again."
     ),
     "bad-city": Problem(500, "A city's folder cannot be used", "Correct what the message names."),
+    "bad-tiles": Problem(500, "A folder of tiles cannot be used", "Correct what the message names."),
     "bad-probabilities": Problem(500, "Answers cannot be fused", "Fuse probabilities of one shape and one place."),
     "stack-failed": Problem(500, "A server of the embedded stack failed", "Read the log the message names."),
     "model-failed": Problem(500, "The model server could not load a model", "Read the model server's log."),
