@@ -25,6 +25,7 @@ SCENE_METRES = 100.0
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _HALF_TURN = 180.0
 _WIDEST_DEGREES = 6.0
+_MOST_VERTICES: Final = 100_000  # of an outline on its way to another CRS; beyond, it is larger than the Earth
 _FARTHEST_LATITUDE = 84.0
 
 
@@ -131,7 +132,9 @@ def utm_grid(area: Area, resolution: float) -> Grid:
 def project(geometry: BaseGeometry, crs: str, *, source: str = "EPSG:4326") -> BaseGeometry:
     """Return the geometry in another CRS, x before y on both sides; long edges get extra vertices first."""
     transformer, step = _way(source, crs)
-    return reproject(transformer.transform, shapely.segmentize(drawn(geometry), step))
+    outline = drawn(geometry)
+    longest = max(step, shapely.length(outline) / _MOST_VERTICES)
+    return reproject(transformer.transform, shapely.segmentize(outline, longest))
 
 
 @lru_cache(maxsize=256)

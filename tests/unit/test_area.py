@@ -3,11 +3,12 @@
 import math
 
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import box, mapping
 
-from jobs.area import area_of, check_limits, parse_area, utm_grid
+from jobs.area import area_of, check_limits, parse_area, project, utm_grid
 from jobs.errors import AntimeridianArea, AreaOutOfLimits, EmptyArea, InvalidArea
 from models.errors import CityzonesError
 
@@ -146,3 +147,9 @@ def test_any_small_box_is_covered_by_its_grid(west, south, width, height):
     area = parse(mapping(box(west, south, west + width, south + height)))
     grid = utm_grid(area, 10.0)
     assert area_of(grid).geometry.buffer(1e-5).contains(area.geometry)
+
+
+@pytest.mark.parametrize("side", [1e9, 1e13, 1e18, 1e300])
+def test_outlines_larger_than_the_earth_are_projected_in_bounded_steps(side: float) -> None:
+    projected = project(box(0.0, 0.0, side, side), "EPSG:4326", source="EPSG:32633")
+    assert shapely.get_num_coordinates(projected) < 110_000
