@@ -25,7 +25,7 @@ SCENE_METRES = 100.0
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _HALF_TURN = 180.0
 _WIDEST_DEGREES = 6.0
-_MOST_VERTICES: Final = 100_000  # of an outline on its way to another CRS; beyond, it is larger than the Earth
+_MOST_VERTICES = 100_000  # of an outline on its way to another CRS; beyond, it is larger than the Earth
 _FARTHEST_LATITUDE = 84.0
 
 
