@@ -45,6 +45,7 @@ _MAX_RATIO: Final = 1100
 _RATIO_FROM_BYTES: Final = 256 * 1024**2
 # In units of the CRS: a tenth of a millimetre where these are degrees.
 _LEAST_SIDE: Final = 1e-9
+_FARTHEST: Final = 1e9  # of any coordinate, in units of the CRS: the Earth is 4e7 m around
 _SAMPLED_BLOCKS: Final = 5
 _CHECKED_BLOCKS: Final = 50_000
 _EXPECTED: Final = (CRSError, OSError, ValueError, ArithmeticError, MemoryError)
@@ -130,6 +131,8 @@ def _check_georeference(dataset: DatasetReader, name: str) -> CRS:
         raise BadImage(f"{name} has no position on the Earth: export it with its georeference")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise BadImage(f"{name} is rotated or not north-up: warp it first (gdalwarp)")
+    if max(abs(v) for v in dataset.bounds) > _FARTHEST:
+        raise BadImage(f"{name} lies outside its coordinate reference system: check the CRS it was given")
     if min(dataset.res) < _LEAST_SIDE:
         raise BadImage(f"{name} has pixels without a size: export it with its georeference")
     return self_contained(CRS.from_wkt(dataset.crs.to_wkt()), name)

@@ -21,6 +21,7 @@ from service.execution import decode
 from tests.fuzz.tiff_mutations import Tiff
 from tests.fuzz.tiff_seeds import seed
 from tests.unit.parcel_desk import Desk, feature, square
+from worker.imagery.grids import Footprint
 
 SETTINGS = Settings()
 
@@ -71,6 +72,23 @@ def test_pixels_without_a_size(tmp_path: Path, place: int) -> None:
     path.write_bytes(tiff.data)
     with pytest.raises(BadImage, match="without a size"):
         inspect_file(path, "a.tif", SETTINGS)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_pixels_wider_than_the_earth(tmp_path: Path, place: int) -> None:
+    tiff = Tiff(bytearray(seed("strips")))
+    (scale,) = tiff.of(33550)
+    struct.pack_into("<d", tiff.data, scale.values_at + 8 * place, 5e27)
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff.data)
+    with pytest.raises(BadImage, match="lies outside"):
+        inspect_file(path, "a.tif", SETTINGS)
+
+
+def test_images_of_which_a_part_is_nowhere() -> None:
+    file = Footprint("EPSG:3035", (1e5, 0.0, 4e6, 0.0, -1e5, 3e6), 200, 200)
+    with pytest.raises(BadImage, match="beyond"):
+        _ = file.lonlat
 
 
 def _with_ring(ring: list[list[float]]) -> dict[str, Any]:

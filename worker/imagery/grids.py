@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import shapely
 from pyproj import CRS
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from jobs.area import WGS84, Area, Grid, project, utm_grid
+from jobs.errors import BadImage
 from models.cards import Card
 from worker.imagery.sampling import same_crs
 
@@ -40,8 +43,11 @@ class Footprint:
         return self.outline("EPSG:4326")
 
     def outline(self, crs: str) -> BaseGeometry:
-        """Return the outline in another CRS."""
-        return project(box(*self.bounds), crs, source=self.crs)
+        """Return the outline in another CRS; raises BadImage for one that reaches beyond the Earth."""
+        outline = project(box(*self.bounds), crs, source=self.crs)
+        if not np.isfinite(shapely.get_coordinates(outline)).all():
+            raise BadImage("an image reaches beyond what its coordinate reference system can place: check its CRS")
+        return outline
 
     @property
     def side(self) -> float:
