@@ -331,3 +331,9 @@ class InvalidEdit(CityzonesError):
     """An edit of an annotation project names masks, clusters, classes or versions that it does not have."""
 
     code = "invalid-edit"
+
+
+class UnknownProject(CityzonesError):
+    """A job has no annotation project."""
+
+    code = "no-annotation-project"

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from jobs.loops import PerLoop
 from jobs.settings import Settings
 from service import handlers
+from service.annotation.room import ProjectRoom
 from service.around import around
 from service.contract.document import complete, operation_id
 from service.doorkeeper import Doorkeeper
@@ -23,6 +24,7 @@ from service.probes import Probes
 from service.processes import software_version
 from service.queries import Contract
 from service.routes import (
+    annotation,
     callbacks,
     docs,
     execution,
@@ -49,7 +51,8 @@ _SUBMITTING_LOCALLY: Final = 6
 
 
 _RESOURCES: Final = (
-    landing, docs, processes, execution, jobs, logs, results, tiles, resumable, uploads, files, keys, callbacks, health,
+    landing, docs, processes, execution, jobs, logs, results, tiles, annotation, resumable, uploads, files, keys,
+    callbacks, health,
 )  # fmt: skip
 
 
@@ -107,4 +110,5 @@ def _hold(
     app.state.submitting = PerLoop(lambda: CapacityLimiter(threads))
     app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
     app.state.maps = cache(lambda: MapRoom(open_once()))
+    app.state.projects = cache(lambda: ProjectRoom(open_once().storage))
     app.state.probes = cache(lambda: Probes(open_once()))

@@ -34,7 +34,7 @@ class Board:
 def board_of(masks: int, entries: Sequence[Entry]) -> Board:
     """Return what edits add up to, those taken back left out; masks beyond `masks` are an IndexError."""
     board = Board(np.zeros(masks, np.uint8), np.zeros(masks, np.int32))
-    undone = _undone(entries)
+    undone = undone_versions(entries)
     for entry in entries:
         edit = entry.edit
         board.actions += 0 if isinstance(edit, Label) and edit.source == "model" else 1
@@ -49,7 +49,7 @@ def board_of(masks: int, entries: Sequence[Entry]) -> Board:
     return board
 
 
-def _undone(entries: Iterable[Entry]) -> set[int]:
+def undone_versions(entries: Iterable[Entry]) -> set[int]:
     """Return the versions that are taken back: an undo that is itself undone takes nothing back."""
     undone: set[int] = set()
     for entry in reversed(list(entries)):

@@ -140,6 +140,9 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "link-refused": Problem(403, "The link is not good", "Ask the job for a fresh link."),
     "too-many-streams": Problem(503, "Too many streams of events are open", "Poll the job's status, or come again."),
     # What annotators do to a project.
+    "no-annotation-project": Problem(
+        404, "The job has no annotation project", "Execute the process annotation-project and wait for its end."
+    ),
     "annotation-conflict": Problem(409, "Somebody else changed the same", "Load the project again, look, and save."),
     "invalid-edit": Problem(422, "The project has no such thing", "Load the project again; send what it lists."),
     # What an operator sees.

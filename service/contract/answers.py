@@ -29,6 +29,10 @@ _MAP: Final = (
     *_JOB, "result-not-ready", "not-found", "job-dismissed", "results-deleted", "link-refused", "map-unreadable",
     "unavailable",
 )  # fmt: skip
+_PROJECT: Final = (
+    *_JOB, "result-not-ready", "not-found", "job-dismissed", "results-deleted", "no-annotation-project",
+)  # fmt: skip
+_EDITED: Final = (*_PROJECT, "invalid-edit")
 _FILE: Final = (
     "unsupported-format", "bad-image", "bad-vector", "missing-crs", "upload-too-large", "upload-quota-exceeded",
     "checksum-mismatch", "size-mismatch", "scratch-full",
@@ -59,6 +63,15 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
     "tile": _MAP,
     "legend": _MAP,
     "legendPicture": _MAP,
+    "annotation": _PROJECT,
+    "clusters": _EDITED,
+    "clusterMasks": _EDITED,
+    "maskWall": _EDITED,
+    "masksOfTile": _EDITED,
+    "tileImage": _EDITED,
+    "tileLabels": _EDITED,
+    "saveEdit": (*_EDITED, "annotation-conflict", "malformed-json"),
+    "editHistory": _PROJECT,
     "announceInPieces": (*_PIECES, "request-timeout"),
     "arrivedInPieces": (*_PIECES, *_UPLOAD),
     "sendPiece": (*_PIECES, *_UPLOAD, "request-timeout"),

@@ -31,6 +31,7 @@ _TAGS: Final = {
     "Jobs": "Maps being made: start, follow, dismiss (OGC API - Processes 1.0).",
     "Results": "What a finished job has made, by signed links.",
     "Tiles": "A finished map for web pages: TileJSON, tiles, legends.",
+    "Annotation": "A project of masks: its clusters, pictures of them, and the classes that annotators give them.",
     "Uploads": "Images, parcels, buildings and reference data: sent at once, announced, or in pieces (tus 1.0.0).",
     "Keys": "The keys of a tenant, its limits and what is used of them.",
     "Callbacks": "The secret that messages about jobs are signed with.",

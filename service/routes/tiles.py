@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from jobs.public.problems import RequestError
 from jobs.record import OutputFile, RequestRecord
 from models.classes import classes_of
+from service.finished import finished_output
 from service.processes import TITLES
 from service.state import Parts, State
 from service.tiles.bodies import Layer, Legend, TileJson
@@ -21,7 +22,7 @@ from service.tiles.drawing import MAX_ZOOM, SIDE, Place, draw, extent
 from service.tiles.legend import class_legend, confidence_legend, picture
 from service.tiles.room import MapRoom
 from service.tiles.tilejson import PNG, tilejson
-from service.tiles.viewer import Tiled, finished_output
+from service.tiles.viewer import Tiled
 
 router = APIRouter(prefix="/jobs/{job}", tags=["Tiles"])
 

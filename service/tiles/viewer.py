@@ -8,12 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from jobs.errors import JobDismissed, ResultNotReady, ResultsDeleted
-from jobs.public.problems import RequestError
 from jobs.public.status import known_id
-from jobs.record import OutputFile, ResultRecord
 from service.access import own_job_of
-from service.state import Parts, State
+from service.state import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +46,3 @@ async def viewer(job: str, request: Request, parts: Parts, link: Annotated[Link,
 
 
 Tiled = Annotated[Viewer, Depends(viewer)]
-
-
-def finished_output(job: str, name: str, parts: State) -> OutputFile:
-    """Return an output of a job; raises ResultNotReady, JobDismissed, ResultsDeleted, or RequestError (not-found).
-
-    Asked for every tile, so that those of a dismissed job stop at once.
-    """
-    output = _result(job, parts).outputs.get(name)
-    if output is None:
-        raise RequestError("not-found", f"{job} has no output {name!r}; name it in outputs of a new job")
-    return output
-
-
-def _result(job: str, parts: State) -> ResultRecord:
-    state = parts.jobs.ended(job)
-    if state == "dismissed":
-        raise JobDismissed(f"{job} was dismissed; it has no map")
-    if state == "failed":
-        raise RequestError("not-found", f"{job} failed and has no map; its status says why")
-    result = parts.jobs.result(job)
-    if result is None:
-        parts.jobs.request(job)  # raises UnknownJob where the last trace of it is deleted
-        raise ResultNotReady(f"{job} is not finished; follow its status")
-    if result.deleted:
-        raise ResultsDeleted(f"the data of {job} were deleted on {result.deletes:%Y-%m-%d}, as its status told")
-    return result

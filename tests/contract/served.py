@@ -19,6 +19,7 @@ from jobs.storage import Storage
 from jobs.store import JobStore
 from models.cards import card_of
 from tests.servers.api import EXECUTE, LCZ, Served, finish, store_of, write_image
+from tests.servers.projects import squares_project
 from tests.unit.test_tiles_drawing import write_map
 
 TENANT = "contract"
@@ -70,7 +71,8 @@ def _jobs(settings: Settings, folder: Path) -> dict[str, list[str]]:
     finish(store, done, {"map": ("map.tif", COG, write_map(folder / "map.tif", GRID).read_bytes())})
     store.fail(failed, NoImagery("no scene of the dates fits"))
     store.dismiss(dismissed)
-    return {"job": [done, failed, dismissed, accepted]}
+    annotated = squares_project(store, _job(store)).job
+    return {"job": [done, failed, dismissed, accepted, annotated], "annotated": [annotated]}
 
 
 def _job(store: JobStore) -> str:

@@ -20,11 +20,12 @@ from jobs.settings import Settings
 from models.errors import CityzonesError
 from service.state import State
 from tests.servers.api import EXECUTE, HERE, LCZ, Api, finish, write_image
+from tests.servers.projects import squares_project
 from tests.servers.routes import everything, filled
 
 # What a path parameter names: things that belong to a tenant, and words that belong to everybody.
 _OWNED: Final = {"job", "upload", "key"}
-_COMMON: Final = {"process", "code", "name", "z", "x", "y"}
+_COMMON: Final = {"process", "code", "name", "z", "x", "y", "number", "node", "tile"}
 _SIGNED: Final = "/files/{key:path}"  # opened by its signature, whoever sends it
 _TUS: Final = {"Tus-Resumable": "1.0.0"}
 _PIECE: Final = _TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
@@ -54,7 +55,7 @@ class Tenant:
 
 
 def settle(api: Api, name: str, folder: Path) -> Tenant:
-    """Give a tenant a key, jobs that succeeded, failed, were dismissed and wait, and uploads of every kind."""
+    """Give a tenant a key, jobs in every state, one with an annotation project, and uploads of every kind."""
     parts: State = api.app.state.open()
     made = parts.keys.create(name, ["admin"], name=f"key of {name}")
     tenant = Tenant(api, name, {"Authorization": f"Bearer {made.text}"})
@@ -62,6 +63,7 @@ def settle(api: Api, name: str, folder: Path) -> Tenant:
     api.store.fail(jobs[1], CityzonesError(f"{name} failed"))
     api.store.dismiss(jobs[2])
     finish(api.store, jobs[0], {"map": (f"{name}.tif", "image/tiff", name.encode())})
+    squares_project(api.store, jobs[0])
     image = write_image(folder / f"{name}.tif").read_bytes()
     uploads = [
         tenant.ask("POST", "/uploads", files={"file": (f"{name}{suffix}", data)}).json()["upload"]
