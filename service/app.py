@@ -24,6 +24,7 @@ from service.probes import Probes
 from service.processes import software_version
 from service.queries import Contract
 from service.routes import (
+    annotate,
     annotation,
     callbacks,
     docs,
@@ -51,8 +52,8 @@ _SUBMITTING_LOCALLY: Final = 6
 
 
 _RESOURCES: Final = (
-    landing, docs, processes, execution, jobs, logs, results, tiles, annotation, resumable, uploads, files, keys,
-    callbacks, health,
+    landing, docs, processes, execution, jobs, logs, results, tiles, annotation, annotate, resumable, uploads, files,
+    keys, callbacks, health,
 )  # fmt: skip
 
 

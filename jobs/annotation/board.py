@@ -37,7 +37,7 @@ def board_of(masks: int, entries: Sequence[Entry]) -> Board:
     undone = undone_versions(entries)
     for entry in entries:
         edit = entry.edit
-        board.actions += 0 if isinstance(edit, Label) and edit.source == "model" else 1
+        board.actions += 1
         if entry.version in undone:
             continue
         if isinstance(edit, Label):

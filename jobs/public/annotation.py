@@ -79,6 +79,12 @@ class Votes(Body):
     masks: int
 
 
+class Group(Votes):
+    """The masks of a cluster that the classifier says are of one class, and how many of them have a label."""
+
+    labelled: int
+
+
 class Cluster(Body):
     """Masks that look alike: how many, how many of them have a class and which, and what the classifier says."""
 
@@ -87,7 +93,7 @@ class Cluster(Body):
     pixels: int
     labelled: int
     votes: list[Votes]
-    predicted: list[Votes]
+    predicted: list[Group]
 
 
 class ClusterList(Body):

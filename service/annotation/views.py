@@ -15,6 +15,7 @@ from jobs.public.annotation import (
     ClassCount,
     Cluster,
     ClusterList,
+    Group,
     History,
     HistoryEntry,
     Learnt,
@@ -179,7 +180,7 @@ def _cluster(opened: OpenProject, now: Now, node: int, members: NDArray[np.int32
         pixels=int(opened.table.area[members].sum()),
         labelled=int(np.count_nonzero(codes)),
         votes=_votes(codes[codes > 0]),
-        predicted=_votes(now.learnt[1].codes[members]) if now.learnt else [],
+        predicted=_groups(now.learnt[1].codes[members], codes > 0) if now.learnt else [],
     )
 
 
@@ -187,6 +188,11 @@ def _votes(codes: NDArray[np.uint8]) -> list[Votes]:
     counts = np.bincount(codes, minlength=_CODES)
     order = sorted(np.flatnonzero(counts), key=lambda code: (-counts[code], code))
     return [Votes(code=int(code), masks=int(counts[code])) for code in order]
+
+
+def _groups(predicted: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> list[Group]:
+    done = np.bincount(predicted[labelled], minlength=_CODES)
+    return [Group(code=v.code, masks=v.masks, labelled=int(done[v.code])) for v in _votes(predicted)]
 
 
 def _mask(opened: OpenProject, now: Now, number: int) -> MaskFacts:

@@ -107,7 +107,7 @@ def test_a_board_tells_class_source_splits_and_work() -> None:
     assert board.codes.tolist() == [5, 8, 0, 2, 0]
     assert board.version_of.tolist() == [1, 3, 0, 4, 0]
     assert board.split == {(0, 4)}
-    assert (board.labelled, board.actions) == (3, 4)
+    assert (board.labelled, board.actions) == (3, 5)
 
 
 def test_undone_twice_by_two_is_undone() -> None:

@@ -162,6 +162,8 @@ def test_predictions_are_votes_and_choose_masks(api: Api, here: str, squares: Sq
     clusters = api.get(f"{here}/neighbourhoods/0").json()["clusters"]
     mixed = next(c for c in clusters if len(c["predicted"]) > 1)
     vote = mixed["predicted"][0]
+    labelled = sum(group["labelled"] for cluster in clusters for group in cluster["predicted"])
+    assert labelled == sum(cluster["labelled"] for cluster in clusters)
     page = masks_of(api, here, 0, mixed["node"], predicted=vote["code"])
     assert page["total"] == vote["masks"]
     assert {m["predicted"] for m in page["masks"]} == {vote["code"]}
