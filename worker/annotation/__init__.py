@@ -1,0 +1,1 @@
+"""Annotation by clusters of masks: segments of an image, what describes them, their clusters, a classifier, exports."""
