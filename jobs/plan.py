@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from jobs.area import Grid
 from jobs.record import Warned
+from models.cards import Card
 
 Bounds = tuple[float, float, float, float]
 
@@ -94,6 +95,17 @@ def cut_blocks(grid: Grid, side: int, area: BaseGeometry) -> tuple[Block, ...]:
     """
     shapely.prepare(area)
     return tuple(b for b in _all_blocks(grid, side) if area.intersects(shapely.box(*_bounds(grid, b))))
+
+
+def block_side(card: Card, wanted: int) -> int:
+    """Return the side of a job's blocks in pixels: whole tiles of the network, as near to `wanted` as they come."""
+    tile = card.geometry.tile
+    return max(1, round(wanted / tile)) * tile
+
+
+def maps_cells(resolution: float, card: Card) -> bool:
+    """Whether a request for pixels of `resolution` metres is one for a map of the model's scene cells."""
+    return card.has_cells and resolution == card.cell
 
 
 def count_blocks(grid: Grid, side: int) -> int:

@@ -10,7 +10,7 @@ import shapely
 from jobs.area import Area, area_of_bounds, project, utm_grid
 from jobs.errors import ImageryUnavailable, NoImagery
 from jobs.pace import Pace
-from jobs.plan import cut_blocks
+from jobs.plan import block_side, cut_blocks, maps_cells
 from jobs.public.bodies import Estimate, Link, SceneFound, ScenesFound
 from jobs.record import Warned
 from jobs.scenes import catalogue
@@ -28,9 +28,10 @@ _NAMED: Final = 36
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What would be mapped: pixels of the map, blocks of the job."""
+    """What would be mapped: pixels of the map and their side in metres, blocks of the job."""
 
     pixels: int
+    resolution: float
     blocks: int
 
 
@@ -39,16 +40,15 @@ def estimate_job(checked: Checked, state: State) -> Estimate:
 
     A catalogue that does not answer takes the scenes from an estimate, and is told in its warnings.
     """
-    execute, card = checked.execute, checked.card
-    ground = _ground(checked, state)
-    coarse = execute.inputs.resolution > card.input.resolution and card.scene_graph is not None
+    card, ground = checked.card, _ground(checked, state)
+    coarse = _of_cells(checked) and card.scene_graph is not None
     expected = Pace(state.jobs.live).expected(card.id, ground.blocks, coarse=coarse)
     scenes, warnings = _looked_for(checked, state)
     here = f"{state.settings.public_url}/processes/{checked.process}"
     return Estimate(
         processID=checked.process,
         model=card.id,
-        resolution=execute.inputs.resolution,
+        resolution=ground.resolution,
         km2=round(checked.source.km2 if checked.source else asked_km2(checked), 4),
         pixels=ground.pixels,
         blocks=ground.blocks,
@@ -65,14 +65,29 @@ def estimate_job(checked: Checked, state: State) -> Estimate:
 
 
 def _ground(checked: Checked, state: State) -> _Ground:
-    if checked.source is not None:
-        grid = checked.source.map_grid
-        return _Ground(grid.width * grid.height, len(checked.source.blocks))
-    area = checked.area or _imaged(checked)
-    grid = utm_grid(area, checked.card.input.resolution)
-    blocks = cut_blocks(grid, state.settings.block_pixels, project(area.geometry, grid.crs))
-    side = max(1, round(checked.execute.inputs.resolution / checked.card.input.resolution))
-    return _Ground((grid.width // side) * (grid.height // side), len(blocks))
+    card, source = checked.card, checked.source
+    if source is not None:
+        grid, blocks = source.pixel_grid, source.blocks
+    else:
+        area = checked.area or _imaged(checked)
+        grid = utm_grid(area, _pixel(checked))
+        blocks = cut_blocks(grid, block_side(card, state.settings.block_pixels), project(area.geometry, grid.crs))
+    side = card.geometry.scene if _of_cells(checked) else 1
+    return _Ground((grid.width // side) * (grid.height // side), grid.resolution * side, len(blocks))
+
+
+def _of_cells(checked: Checked) -> bool:
+    return maps_cells(checked.execute.inputs.resolution, checked.card)
+
+
+def _pixel(checked: Checked) -> float:
+    """Return the metres of a pixel to map: the model's, or the images' own where it takes them and all are alike."""
+    spec = checked.card.input
+    sides = {tuple(u.facts["resolution"]) for u in checked.uploads if u.kind == "image"}
+    (own, _), *others = sides or {(spec.resolution, spec.resolution)}
+    least, most = (share * spec.resolution for share in spec.own_pixels)
+    # Degrees are smaller than any pixel that is taken.
+    return float(own) if not others and least <= own <= most else spec.resolution
 
 
 def _imaged(checked: Checked) -> Area:

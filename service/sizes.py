@@ -7,7 +7,7 @@ from typing import Final
 from shapely.geometry import box
 
 from jobs.area import WGS84, utm_grid
-from jobs.plan import count_blocks
+from jobs.plan import block_side, count_blocks
 from service.checking import Checked
 from service.state import State
 
@@ -21,7 +21,7 @@ def is_small(checked: Checked, state: State) -> bool:
         return False
     if checked.source is not None:
         return len(checked.source.blocks) == 1
-    side = state.settings.block_pixels
+    side = block_side(checked.card, state.settings.block_pixels)
     if checked.area is not None:
         return count_blocks(utm_grid(checked.area, checked.card.input.resolution), side) == 1
     images = [record.facts for record in checked.uploads if record.kind == "image"]

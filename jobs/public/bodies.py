@@ -177,7 +177,7 @@ class Estimate(Body):
 
     processID: str  # noqa: N815 - the standard's name
     model: str
-    resolution: int = Field(description="metres a pixel of the map")
+    resolution: float = Field(description="metres a pixel of the map")
     km2: float
     pixels: int = Field(description="pixels of the map")
     blocks: int

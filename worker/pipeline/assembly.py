@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,7 @@ from jobs.record import ResultRecord, Warned, now
 from models.cards import Card
 from worker.context import Context
 from worker.imagery import ImageryPlan
-from worker.parcels.units import UNIT_NAMES, Verdicts, judge_parcels
+from worker.parcels.units import UNIT_NAMES, Verdicts, judge_parcels, without_cells
 from worker.pipeline.coverage import checked_coverage
 from worker.pipeline.mapping import serving_card
 from worker.pipeline.outputs import Finished, write_outputs
@@ -80,7 +81,7 @@ def _judge(context: Context, plan: Plan, card: Card) -> tuple[gpd.GeoDataFrame, 
         mode=plan.units,
         block=parcels["block"].to_numpy(),
     )
-    return parcels, verdicts
+    return parcels, verdicts if card.has_cells else replace(verdicts, unit=without_cells(verdicts.unit))
 
 
 def _assess(context: Context, plan: Plan, painting: Painting, measured: Measured, card: Card) -> Accuracy | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,10 +19,9 @@ from shapely.geometry.base import BaseGeometry
 
 from jobs.area import Grid, project
 from jobs.plan import Block, Plan
-from jobs.settings import TILE_PIXELS
 from models.cards import Card
 from worker.context import Context
-from worker.parcels.units import Decided, Verdicts, decide_block, parcels_near
+from worker.parcels.units import Decided, Verdicts, decide_block, parcels_near, without_cells
 from worker.pipeline import probabilities, reasons
 from worker.pipeline.ahead import AT_ONCE, ahead
 from worker.pipeline.uncertainty import Evidence, uncertainty_of
@@ -93,7 +92,8 @@ class Painting:
 def prepare(plan: Plan, card: Card, folder: Path) -> Painting:
     """Return the empty painting of a job; its canvases lie in `folder`."""
     grid = plan.map_grid
-    tile = TILE_PIXELS if plan.map_side == 1 else BLOCK
+    # A block is painted as one tile, where GeoTIFF can have tiles of its size.
+    tile = plan.block_pixels if plan.map_side == 1 and plan.block_pixels % 16 == 0 else BLOCK
 
     def canvas(name: str, colours: Mapping[int, Colour] | None = None) -> Canvas:
         return Canvas(folder / f".{name}.plain.tif", grid, tile=tile, colours=colours)
@@ -157,6 +157,8 @@ class _Job:
             thresholds=limits,
             near=near,
         )
+        if not self.card.has_cells:
+            decided = replace(decided, units=without_cells(decided.units))
         inside = geometry_mask([self.outline], window.shape, window.transform, invert=True)
         doubts = None
         if reasons.OUTPUT in plan.outputs:

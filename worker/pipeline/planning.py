@@ -11,7 +11,7 @@ from shapely.geometry import shape
 
 from jobs.area import Area, Grid, check_limits, parse_area, project
 from jobs.errors import ImageryUnavailable
-from jobs.plan import Plan, cut_blocks, grid_record
+from jobs.plan import Plan, block_side, cut_blocks, grid_record, maps_cells
 from jobs.record import RequestRecord, Warned
 from jobs.request import Execute, Inputs, parse_execute
 from jobs.sources import check_source, finished_plan
@@ -73,8 +73,8 @@ def _new_ground(context: Context, inputs: Inputs) -> _Ground:
     settings, card = context.settings, card_of(inputs.model)
     area = None if inputs.aoi is None else _area(inputs, card, settings.max_vertices)
     imagery = plan_imagery(inputs, card, area, context.uploads, settings, context.scratch)
-    scene_graph = inputs.resolution > card.input.resolution and card.scene_graph is not None
-    return _Ground(card, imagery, settings.block_pixels, scene_graph)
+    scene_graph = maps_cells(inputs.resolution, card) and card.scene_graph is not None
+    return _Ground(card, imagery, block_side(card, settings.block_pixels), scene_graph)
 
 
 def _known_ground(context: Context, request: RequestRecord, source: str) -> _Ground:
@@ -119,7 +119,7 @@ def _complete(context: Context, request: RequestRecord, execute: Execute, ground
         parcels=vectors.parcels,
         reference=vectors.reference,
         units=inputs.units,
-        map_side=card.geometry.scene if inputs.resolution > card.input.resolution else 1,
+        map_side=card.geometry.scene if maps_cells(inputs.resolution, card) else 1,
         scene_graph=ground.scene_graph,
         source=None if known is None else known.job,
         keeps_reasons=keeps,

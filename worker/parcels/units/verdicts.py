@@ -23,6 +23,11 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
 
 
+def without_cells(units: Bytes) -> Bytes:
+    """Return units (codes) of a product without scene cells: the pixel decides where a cell would have."""
+    return np.where(units == SCENE, PIXEL, units).astype(np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicts:
     """What was decided about n parcels, in the order of their table.
