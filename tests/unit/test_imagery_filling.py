@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.imagery.filling import MARGIN, REACH, mirrored
+from worker.imagery.filling import REACH, mirrored
 
 FILL = np.array([-1.0], np.float32)
+MARGIN = 2 * REACH
 
 
 def test_straight_border_is_a_mirror():

@@ -15,7 +15,7 @@ from rasterio.io import DatasetReader
 from scipy import ndimage
 
 from models.cards import Card
-from worker.imagery.filling import MARGIN, mirrored
+from worker.imagery.filling import REACH, mirrored
 from worker.imagery.plan import FileRead, ImageryPlan, Layer, Stack
 from worker.imagery.sampling import Floats, Lattice, Mask, Source, sample
 
@@ -29,7 +29,7 @@ _DISC: Final = np.hypot(*np.mgrid[-DILATION : DILATION + 1, -DILATION : DILATION
 
 @dataclass(frozen=True, slots=True)
 class BlockImage:
-    """A window of the job's image: reflectance (band, y, x) float32, and where it is valid (y, x).
+    """A window of the job's image: reflectance (band, y, x) float32, or a picture's 0-1, and where it is valid (y, x).
 
     Pixels that are not valid hold what `worker.imagery.filling` puts there.
     """
@@ -45,6 +45,8 @@ class Imagery:
         self._plan = plan
         self._opener = opener
         self._threads = threads
+        self._picture = card.input.reflectance == "digital"
+        self._reach = max(REACH, card.geometry.halo)
         self._fill = np.array(card.domain.median if card.domain else [0.0] * len(plan.bands), np.float32)
 
     def read(self, row: int, column: int, height: int, width: int) -> BlockImage:
@@ -62,10 +64,11 @@ class Imagery:
             values, valid = self._image(lattice)
             if valid.all():
                 return BlockImage(np.ascontiguousarray(values, np.float32), valid)
-        wide = lattice.part(-MARGIN, -MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
+        margin = 2 * self._reach
+        wide = lattice.part(-margin, -margin, height + 2 * margin, width + 2 * margin)
         values, valid = self._image(wide)
-        core = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-        filled = mirrored(values, valid, self._fill)[:, *core]
+        core = (slice(margin, -margin), slice(margin, -margin))
+        filled = mirrored(values, valid, self._fill, self._reach)[:, *core]
         return BlockImage(np.ascontiguousarray(filled, np.float32), np.ascontiguousarray(valid[core]))
 
     def _within(self, lattice: Lattice) -> bool:
@@ -90,7 +93,8 @@ class Imagery:
         whole: Mask = np.asarray(valid.all(axis=0))
         if layer.classification is not None and whole.any():
             whole &= ~self._clouded(layer.classification, lattice)
-        return values, whole
+        # Of many tiles few meet a window: the others shall not hold memory until all are read.
+        return (values if whole.any() else np.broadcast_to(0.0, values.shape)), whole
 
     def _file(self, file: FileRead, lattice: Lattice, values: Floats, valid: Mask) -> None:
         with self._opener(file) as dataset:
@@ -99,7 +103,8 @@ class Imagery:
         for band, number, here in zip(file.bands, numbers, good, strict=True):
             place = self._plan.bands.index(band.band)
             new = here & ~valid[place]
-            values[place][new] = number[new] * band.scale + band.offset
+            scaled = number[new] * band.scale + band.offset
+            values[place][new] = scaled.clip(0, 1) if self._picture else scaled
             valid[place] |= here
 
     def _clouded(self, file: FileRead, lattice: Lattice) -> Mask:
@@ -128,8 +133,9 @@ def files_of(stacks: tuple[Stack, ...]) -> list[FileRead]:
 
 
 def _first_valid(layers: list[tuple[Floats, Mask]]) -> tuple[Floats, Mask]:
-    values, valid = layers[0]
-    for more, here in layers[1:]:
+    meeting = [layer for layer in layers if layer[1].any()]
+    values, valid = (meeting or layers)[0]
+    for more, here in meeting[1:]:
         new = here & ~valid
         values[:, new] = more[:, new]
         valid = valid | here

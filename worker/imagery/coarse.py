@@ -13,9 +13,9 @@ from worker.imagery.sampling import Floats, Lattice, Mask, Source, sample
 _SIDE: Final = 128
 
 
-def coarse_grid(grid: Grid) -> Grid:
-    """Return a grid of at most 128 x 128 pixels over a grid; a small grid is returned as it is."""
-    factor = math.ceil(max(grid.shape) / _SIDE)
+def coarse_grid(grid: Grid, side: int = _SIDE) -> Grid:
+    """Return a grid of at most `side` x `side` pixels over a grid; a small grid is returned as it is."""
+    factor = math.ceil(max(grid.shape) / side)
     height, width = (math.ceil(n / factor) for n in grid.shape)
     return Grid(grid.crs, grid.left, grid.top, grid.resolution * factor, width, height)
 

@@ -19,6 +19,7 @@ _MEANING: Final = {
     "TOA": "top-of-atmosphere reflectance (Level-1C), while Level-2A lacks the light scattered by the air",
     "BOA": "surface reflectance (Level-2A), while Level-1C holds the light scattered by the air",
     "synthetic": "synthetic imagery",
+    "digital": "pictures as they are looked at",
 }
 
 

@@ -10,23 +10,22 @@ from scipy import ndimage
 
 from worker.imagery.sampling import Floats, Mask
 
-# No network here looks further than 16 pixels from the pixel it decides: 23 along the diagonal.
+# As far as a network of a 32 pixel window sees, 23 along its diagonal; networks that see further say so by their halo.
 REACH: Final = 24
-MARGIN: Final = 2 * REACH
 
 
-def mirrored(values: Floats, valid: Mask, fill: NDArray[np.float32]) -> Floats:
+def mirrored(values: Floats, valid: Mask, fill: NDArray[np.float32], reach: int = REACH) -> Floats:
     """Return the image (band, y, x) with pixels that are not valid taken from the other side of the border.
 
-    A pixel up to `REACH` from the imagery gets its mirror image in the nearest valid pixel, or that pixel itself
+    A pixel up to `reach` from the imagery gets its mirror image in the nearest valid pixel, or that pixel itself
     where the mirror image is not valid; farther away it gets `fill` (one value a band). Values within a window are
-    right where the image is given `MARGIN` pixels around it.
+    right where the image is given twice `reach` pixels around it.
     """
     filled = np.where(valid, values, fill[:, None, None])
     if valid.all() or not valid.any():
         return filled
     distance, nearest = ndimage.distance_transform_edt(~valid, return_indices=True)
-    near = ~valid & (distance <= REACH)
+    near = ~valid & (distance <= reach)
     own = np.argwhere(near).T
     border = nearest[:, near]
     source = 2 * border - own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +15,14 @@ from shapely.geometry.base import BaseGeometry
 
 from jobs.area import WGS84, Area, Grid, project, utm_grid
 from jobs.errors import BadImage
+from jobs.record import Warned
 from models.cards import Card
+from models.errors import Fault
 from worker.imagery.sampling import same_crs
 
 _TOLERANCE: Final = 0.05
 _MOST_DRIFT: Final = 0.5
+_ROUNDING: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,10 @@ def choose_grid(files: Sequence[Footprint], card: Card, area: Area | None, mappe
     """Return the grid a job is mapped on; `mapped` is the part of the area that imagery covers.
 
     The pixel grid of the first file that is metric, north-up and within 5 % of the card's resolution, cut to whole
-    scene cells around the area; else the UTM grid of the area at the card's resolution.
+    scene cells around the area; else that of files which are all alike, and whose pixels the card takes; else the UTM
+    grid of the area at the card's resolution.
     """
-    native = next((f for f in files if is_native(f, card)), None)
+    native = next((f for f in files if is_native(f, card)), None) or _alike(files, card)
     if native is None:
         return utm_grid(area or mapped, card.input.resolution)
     if area is None:
@@ -93,12 +97,42 @@ def choose_grid(files: Sequence[Footprint], card: Card, area: Area | None, mappe
 
 def is_native(file: Footprint, card: Card) -> bool:
     """Whether a file's own pixels can be the job's grid: metric, square, and of the card's resolution on the ground."""
+    return _metric(file, card.input.resolution) and abs(file.side / card.input.resolution - 1) <= _TOLERANCE
+
+
+def check_pixels(files: Mapping[str, Footprint], card: Card) -> list[Warned]:
+    """Return a warning for files, by name, that are coarser than the card maps as they are; raises BadImage beyond.
+
+    Cards that do not say how coarse is too coarse take every file.
+    """
+    coarsest, warnings = card.input.coarsest, []
+    for name, file in files.items() if coarsest else ():
+        pixel = math.sqrt(math.prod(file.ground()))
+        told = f"{name} has pixels of {pixel:.3g} m; {card.id} was trained on {card.input.resolution:g} m"
+        if coarsest and pixel > coarsest * card.input.resolution * (1 + _TOLERANCE):
+            msg = f"{told} and maps up to {coarsest * card.input.resolution:g} m: send a finer image"
+            raise BadImage(msg, faults=[Fault("/inputs/imagery/uploads", f"pixels of {pixel:.3g} m")])
+        if pixel > card.input.own_pixels[1] * card.input.resolution * (1 + _TOLERANCE):
+            warnings.append(Warned(code="image-coarse", detail=f"{told}: expect less than the card says"))
+    return warnings
+
+
+def _alike(files: Sequence[Footprint], card: Card) -> Footprint | None:
+    """Return the first of files with one CRS and size of pixels, where the card maps these as they are."""
+    first = files[0]
+    least, most = (share * card.input.resolution for share in card.input.own_pixels)
+    same = all(same_crs(f.crs, first.crs) and abs(f.side / first.side - 1) <= _ROUNDING for f in files)
+    return first if same and least <= first.side <= most and _metric(first, first.side) else None
+
+
+def _metric(file: Footprint, metres: float) -> bool:
+    """Whether a file's pixels are square, north-up in a projected CRS, and so many metres on the ground."""
     crs = CRS.from_user_input(file.crs)
     metric = crs.is_projected and all(a.unit_conversion_factor == 1 for a in crs.axis_info[:2])
-    if not metric or file.drift() > _MOST_DRIFT or abs(file.side / card.input.resolution - 1) > _TOLERANCE:
+    if not metric or file.drift() > _MOST_DRIFT:
         return False
     # A pixel of 10 "metres" in Web Mercator is 6.4 m wide in Paris: the ground decides, not the unit's name.
-    return all(abs(metres / card.input.resolution - 1) <= _TOLERANCE for metres in file.ground())
+    return all(abs(side / metres - 1) <= _TOLERANCE for side in file.ground())
 
 
 def _cut(file: Footprint, extent: tuple[float, float, float, float], cell: int) -> Grid:

@@ -15,11 +15,13 @@ from jobs.request import Inputs
 from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.cards import Card
-from worker.imagery.block import Imagery
+from worker.imagery.block import Imagery, Opener
+from worker.imagery.numbers import check_numbers
 from worker.imagery.plan import FileRead, ImageryPlan
 from worker.imagery.remote import remote_raster
 from worker.imagery.sentinel2 import plan_stac
-from worker.imagery.uploads import check_numbers, plan_uploads
+from worker.imagery.stretching import stretched
+from worker.imagery.uploads import plan_uploads
 
 _REMOTE_THREADS: Final = 8
 
@@ -36,12 +38,19 @@ def plan_imagery(  # noqa: PLR0917 - what a job is planned from, in the order th
         assert area is not None  # noqa: S101 - Inputs asks for an aoi with stac
         return plan_stac(inputs.imagery.stac, card, area, settings)
     plan = plan_uploads(inputs.imagery, card, area, uploads)
+    if card.input.reflectance == "digital" and inputs.imagery.scale is None and inputs.imagery.offset is None:
+        plan = stretched(plan, _opener(uploads, settings, scratch))
     return check_numbers(plan, card, open_imagery(plan, card, uploads, settings, scratch))
 
 
 def open_imagery(plan: ImageryPlan, card: Card, uploads: UploadStore, settings: Settings, scratch: Path) -> Imagery:
     """Open the imagery a plan chose; files are opened when a window is read."""
+    return Imagery(
+        plan, card, _opener(uploads, settings, scratch), threads=1 if plan.source == "uploads" else _REMOTE_THREADS
+    )
 
+
+def _opener(uploads: UploadStore, settings: Settings, scratch: Path) -> Opener:
     @cache
     def local(upload: str) -> Path:
         return uploads.local(upload, scratch)
@@ -52,4 +61,4 @@ def open_imagery(plan: ImageryPlan, card: Card, uploads: UploadStore, settings: 
         assert file.href is not None  # noqa: S101 - FileRead has one of both
         return remote_raster(file.href, settings)
 
-    return Imagery(plan, card, opener, threads=1 if plan.source == "uploads" else _REMOTE_THREADS)
+    return opener

@@ -1,17 +1,15 @@
-"""Uploaded images: which file holds which band, in which numbers, and the grid they are mapped on."""
+"""Uploaded images: which file holds which band, and the grid they are mapped on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
-import numpy as np
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from jobs.area import WGS84, Area
+from jobs.area import WGS84, Area, check_limits
 from jobs.errors import BadImage, NoImagery, WrongBands
 from jobs.plan import grid_record
 from jobs.record import Warned
@@ -20,16 +18,10 @@ from jobs.scenes import bands as naming
 from jobs.uploads import UploadRecord, UploadStore
 from models.cards import Card
 from models.errors import Fault
-from worker.imagery.block import Imagery
-from worker.imagery.grids import Footprint, choose_grid
+from worker.imagery.grids import Footprint, check_pixels, choose_grid
+from worker.imagery.numbers import POINTER, Numbers, decide_numbers
 from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, Stack
 from worker.imagery.tiles import ROUNDING, covered, tile_warnings
-
-POINTER: Final = "/inputs/imagery"
-_HIGHEST_REFLECTANCE: Final = 1.6
-_PROBE: Final = 64
-_PROBES: Final = 3
-_OFFSET_FLOOR: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +30,7 @@ class _Image:
 
     record: UploadRecord
     names: tuple[str | None, ...]
-    scales: tuple[float, ...]
-    offsets: tuple[float, ...]
-    why: str
+    numbers: Numbers
     warnings: tuple[Warned, ...]
 
     @property
@@ -53,17 +43,22 @@ class _Image:
 def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: UploadStore) -> ImageryPlan:
     """Choose bands, numbers and grid from the facts of the uploads, without opening a file.
 
-    Raises UnknownUpload, BadImage, WrongBands (naming the bands missing and found) or NoImagery.
+    Raises UnknownUpload, BadImage, WrongBands (naming the bands missing and found), NoImagery, or AreaOutOfLimits where
+    the images are larger than the model maps at once.
     """
     ids = imagery.uploads or ()
     records = [_image_record(uploads, upload, f"{POINTER}/uploads/{i}") for i, upload in enumerate(ids)]
     images = [
-        _image(record, _names(record, i, imagery, card, len(records)), imagery) for i, record in enumerate(records)
+        _image(record, _names(record, i, imagery, card, len(records)), imagery, card)
+        for i, record in enumerate(records)
     ]
     layers, ignored = _layers(images, card)
     used = [i for i in images if any(f.upload == i.record.upload for layer in layers for f in layer.files)]
     files = {i.record.upload: i.footprint for i in used}
+    coarse = check_pixels({i.record.filename: i.footprint for i in used}, card)
     mapped, share = _mapped(area, covered(layers, {u: f.lonlat for u, f in files.items()}, card))
+    if area is None:
+        check_limits(mapped, min_km2=0, max_km2=card.limits.max_km2, pointer=f"{POINTER}/uploads")
     grid = choose_grid([i.footprint for i in used], card, area, mapped)
     warnings = [w for image in used for w in image.warnings]
     together = tile_warnings(layers, files, card, grid, area.geometry if area else None)
@@ -78,55 +73,8 @@ def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: 
         provenance="uploaded images: "
         + ", ".join(f"{i.record.filename} (sha256 {i.record.sha256[:12]})" for i in used),
         attribution="Imagery supplied by the client",
-        warnings=_once((*warnings, *ignored, *together, *_partial(share))),
+        warnings=_once((*warnings, *ignored, *coarse, *together, *_partial(share))),
     )
-
-
-def check_numbers(plan: ImageryPlan, card: Card, imagery: Imagery) -> ImageryPlan:
-    """Read a few windows and return the plan, with what they showed as warnings.
-
-    Raises BadImage where the numbers cannot be reflectance, NoImagery where nothing in the area is valid.
-    """
-    values = _probe(plan, imagery)
-    if not values.size:
-        raise NoImagery(
-            "the uploaded image holds no valid pixel in the area of interest; check its no-data value and masks"
-        )
-    median = np.median(values, axis=1)
-    wrong = [
-        f"{band} {m:.4g}"
-        for band, m in zip(card.input.bands, median, strict=True)
-        if not 0 <= m <= _HIGHEST_REFLECTANCE
-    ]
-    if wrong:
-        msg = (
-            f"the image's numbers are not reflectance (medians: {', '.join(wrong[:10])}; expected 0 to 1): give "
-            "imagery.scale and imagery.offset, so that reflectance = number * scale + offset"
-        )
-        raise BadImage(msg, faults=[Fault(f"{POINTER}/scale", "reflectance outside 0 to 1.6")])
-    assumed = any(w.code == "scale-assumed" for w in plan.warnings)
-    if assumed and float(np.percentile(values, 1)) >= _OFFSET_FLOOR:
-        detail = (
-            "no pixel of any band is darker than 0.1: if the numbers carry the +1000 of Sentinel-2 baselines 04.00 and "
-            "later, give imagery.scale 0.0001 and imagery.offset -0.1"
-        )
-        return plan.model_copy(update={"warnings": (*plan.warnings, Warned(code="offset-suspected", detail=detail))})
-    return plan
-
-
-def _probe(plan: ImageryPlan, imagery: Imagery) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return valid reflectance (band, n) of up to 3 x 3 windows spread over the grid."""
-    grid = plan.pixel_grid
-    found = []
-    for row in _starts(grid.height):
-        for column in _starts(grid.width):
-            image = imagery.read(row, column, min(_PROBE, grid.height), min(_PROBE, grid.width))
-            found.append(image.reflectance[:, image.valid])
-    return np.concatenate(found, axis=1)
-
-
-def _starts(length: int) -> list[int]:
-    return sorted({int(v) for v in np.linspace(0, max(0, length - _PROBE), _PROBES)})
 
 
 def _image_record(uploads: UploadStore, upload: str, pointer: str) -> UploadRecord:
@@ -149,11 +97,21 @@ def _names(
     described = tuple(_described(d, card) if d else None for d in facts["bands"][:count])
     if any(naming.find(band, described) is not None for band in card.input.bands):
         return described, False
+    if card.input.reflectance == "digital" and count >= len(card.input.bands):
+        return _pictured(facts["colours"][:count], card)
     if count == 1:
         return (naming.in_filename(record.filename) or _lone(card),), False
     if count == len(card.input.bands):
         return tuple(card.input.bands), True
     return (None,) * count, False
+
+
+def _pictured(colours: Sequence[str], card: Card) -> tuple[tuple[str | None, ...], bool]:
+    """Return the bands of a picture that names none: by their colours, else the first of them as the card has them."""
+    bands = card.input.bands
+    if all(band in colours for band in bands):
+        return tuple(colour if colour in bands else None for colour in colours), False
+    return (*bands, *(None,) * (len(colours) - len(bands))), True
 
 
 def _described(text: str, card: Card) -> str:
@@ -175,48 +133,20 @@ def _told(told: Sequence[str], count: int, index: int, files: int, record: Uploa
     raise WrongBands(msg, faults=[Fault(f"{POINTER}/bands", f"{len(told)} names for {count} bands")])
 
 
-def _image(record: UploadRecord, named: tuple[tuple[str | None, ...], bool], imagery: ImageryInput) -> _Image:
+def _image(
+    record: UploadRecord, named: tuple[tuple[str | None, ...], bool], imagery: ImageryInput, card: Card
+) -> _Image:
     names, assumed = named
     warnings = []
     if assumed:
-        order = ", ".join(map(str, names))
+        order = ", ".join(filter(None, names))
         detail = f"{record.filename} does not name its bands; they were taken to be {order}, in this order"
         warnings.append(Warned(code="band-order-assumed", detail=detail))
-    scales, offsets, why, guessed = _numbers(record, len(names), imagery)
-    if guessed:
-        detail = f"{record.filename} does not say how its numbers become reflectance; {why}"
+    numbers = decide_numbers(record, len(names), imagery, card)
+    if numbers.guessed:
+        detail = f"{record.filename} does not say how its numbers become reflectance; {numbers.why}"
         warnings.append(Warned(code="scale-assumed", detail=detail))
-    return _Image(record, names, scales, offsets, why, tuple(warnings))
-
-
-def _numbers(
-    record: UploadRecord, count: int, imagery: ImageryInput
-) -> tuple[tuple[float, ...], tuple[float, ...], str, bool]:
-    """Return scale and offset of each band, why, and whether they are a guess."""
-    facts = record.facts
-    scales, offsets = tuple(facts["scales"][:count]), tuple(facts["offsets"][:count])
-    tagged = any(s not in {0.0, 1.0} for s in scales) or any(offsets)
-    if imagery.scale is not None or (imagery.offset is not None and not tagged):
-        scale = imagery.scale if imagery.scale is not None else _usual(facts["dtype"])
-        return (scale,) * count, (imagery.offset or 0.0,) * count, "scale and offset as the request gives them", False
-    if tagged:
-        given = offsets if imagery.offset is None else (imagery.offset,) * count
-        return tuple(s or 1.0 for s in scales), given, "scale and offset as the file's own tags give them", False
-    scale = _usual(facts["dtype"])
-    if scale == 1.0:
-        return (1.0,) * count, (0.0,) * count, "floating-point numbers are reflectance", False
-    return (
-        (scale,) * count,
-        (0.0,) * count,
-        f"{facts['dtype']} was taken to be reflectance divided by {scale:.4g}",
-        True,
-    )
-
-
-def _usual(dtype: str) -> float:
-    if np.dtype(dtype).kind == "f":
-        return 1.0
-    return 1 / 255 if dtype == "uint8" else 0.0001
+    return _Image(record, names, numbers, tuple(warnings))
 
 
 def _layers(images: list[_Image], card: Card) -> tuple[tuple[Layer, ...], list[Warned]]:
@@ -247,11 +177,11 @@ def _layers(images: list[_Image], card: Card) -> tuple[tuple[Layer, ...], list[W
 def _file(image: _Image, card: Card) -> FileRead:
     places = {band: naming.find(band, image.names) for band in card.input.bands}
     reads = [
-        BandRead(band=band, index=i + 1, scale=image.scales[i], offset=image.offsets[i])
+        BandRead(band=band, index=i + 1, scale=image.numbers.scales[i], offset=image.numbers.offsets[i])
         for band, i in places.items()
         if i is not None
     ]
-    return FileRead(upload=image.record.upload, bands=tuple(reads), why=image.why)
+    return FileRead(upload=image.record.upload, bands=tuple(reads), why=image.numbers.why)
 
 
 def _wrong_bands(missing: list[str], images: list[_Image], card: Card) -> WrongBands:
