@@ -64,6 +64,12 @@ CLASSES: Final[dict[str, tuple[MapClass, ...]]] = {
     "land-cover": LAND_COVER,
 }
 
+# What of a parcel planners ask for beside its classes: column of its table -> the codes whose shares make it.
+SHARES: Final[dict[str, dict[str, tuple[int, ...]]]] = {
+    "local-climate-zones": {},
+    "land-cover": {"sealed_share": (3, 4, 8), "green_share": (2, 5, 7), "building_share": (8,)},
+}
+
 # Land cover types of Local Climate Zones carry 11-17 in rasters; GeoClimate writes them as 101-107.
 GEOCLIMATE_CODES: Final = {c.code: c.code + (90 if c.label in "ABCDEFG" else 0) for c in LOCAL_CLIMATE_ZONES}
 # WRF (NUDAPT/WUDAPT table, MODIS-LCZ): built types are 51-60 since WRF 4.4.

@@ -15,8 +15,8 @@ import pytest
 from shapely.geometry import LineString, Polygon, box
 
 from models.cards import UnitThresholds
-from models.classes import LOCAL_CLIMATE_ZONES
-from worker.parcels.units import judge_parcels
+from models.classes import LAND_COVER, LOCAL_CLIMATE_ZONES, SHARES
+from worker.parcels.units import Verdicts, judge_parcels
 from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import Sums
 from worker.products.parcels import parcel_table, write_geopackage, write_geoparquet
@@ -98,3 +98,20 @@ def test_an_empty_parcel_survives_both_files(table: gpd.GeoDataFrame, tmp_path: 
     assert table.geometry.iloc[2] == Polygon()
     write_geoparquet(tmp_path / "a.parquet", table)
     assert gpd.read_parquet(tmp_path / "a.parquet").geometry.iloc[2].is_empty
+
+
+def test_land_cover_adds_sealed_green_and_building_shares() -> None:
+    parcels = gpd.GeoDataFrame(
+        {"parcel_id": ["a", "b"], "area_m2": [100.0, 100.0], "overlap_share": [0.0, 0.0]},
+        geometry=[box(0, 0, 10, 10), box(10, 0, 20, 10)], crs="EPSG:32633",
+    )  # fmt: skip
+    mean = np.array([[0.05, 0.1, 0.1, 0.2, 0.1, 0.05, 0.1, 0.25, 0.05], [0.0] * 9])
+    no, seen = np.zeros(2, np.uint8), np.array([1.0, 0.0])
+    verdicts = Verdicts(
+        mean, np.array([8, 0], np.uint8), no, mean.max(axis=1), seen, seen, seen, no, np.array(["", ""])
+    )
+    table = parcel_table(parcels, verdicts, LAND_COVER, SHARES["land-cover"])
+    assert table[[f"p_{code}" for code in range(1, 10)]].sum(axis=1).tolist() == pytest.approx([1, 0])
+    shares = table[["sealed_share", "green_share", "building_share"]]
+    assert shares.iloc[0].tolist() == pytest.approx([0.55, 0.3, 0.25])
+    assert shares.iloc[1].isna().all()

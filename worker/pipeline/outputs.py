@@ -16,6 +16,7 @@ from jobs.plan import Plan
 from jobs.record import OutputFile
 from jobs.storage import Storage
 from models.cards import Card
+from models.classes import SHARES
 from worker.parcels.units import Verdicts
 from worker.pipeline import probabilities
 from worker.pipeline.painting import Painting
@@ -145,7 +146,8 @@ def _parcels_gpkg(finished: Finished, path: Path, _: Storage) -> None:
 
 def _table(finished: Finished) -> gpd.GeoDataFrame:
     assert finished.judged is not None  # noqa: S101 - write_outputs leaves parcels out of a job without them
-    return parcel_table(*finished.judged, finished.facts.card.classes)
+    card = finished.facts.card
+    return parcel_table(*finished.judged, card.classes, SHARES[card.product])
 
 
 def _preview(finished: Finished, path: Path, _: Storage) -> None:

@@ -106,5 +106,10 @@ class Tally:
         return Measured(areas, shares, mapped * pixel, self._percent / mapped if mapped else 0.0)
 
 
+def small_km2(value: float) -> str:
+    """Write less than a square kilometre with three digits, to the square metre."""
+    return f"{float(f'{value:.3g}'):.6f}".rstrip("0")
+
+
 def _share(part: Any, whole: int) -> float:
     return float(part / whole) if whole else 0.0

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.cards import Score
 from worker.products.accuracy import confusion_picture
-from worker.products.facts import MapFacts
+from worker.products.facts import MapFacts, small_km2
 from worker.products.style import legend
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -79,6 +79,8 @@ def _percent(share: float) -> str:
 
 
 def _km2(value: float) -> str:
+    if 0 < value < 0.1:  # noqa: PLR2004 - two decimals would be one digit
+        return small_km2(value)
     return f"{value:,.2f}" if value < 100 else f"{value:,.1f}"  # noqa: PLR2004 - four digits are enough
 
 

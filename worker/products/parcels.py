@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import geopandas as gpd
@@ -30,13 +32,20 @@ CREATE TABLE layer_styles (
 """
 
 
-def parcel_table(parcels: gpd.GeoDataFrame, verdicts: Verdicts, classes: tuple[MapClass, ...]) -> gpd.GeoDataFrame:
+def parcel_table(
+    parcels: gpd.GeoDataFrame,
+    verdicts: Verdicts,
+    classes: tuple[MapClass, ...],
+    shares: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> gpd.GeoDataFrame:
     """Return the table both files hold, one row a parcel in the order of `parcels`.
 
     class_code, class_label, class_name and second_code are of the parcel's own mean probability, whatever unit decided
     (`decided_by`, with the `reason` where it was not the parcel), but where its block did, of the block's; all four are
     null where it abstained. valid_fraction is the share with imagery of what of the parcel lies on the job's grid,
-    pixels that share in whole pixels of the probability grid.
+    pixels that share in whole pixels of the probability grid. p_1, p_2, ... are the share of each class: its mean
+    probability over the parcel, 0 in all of them without imagery. `shares` adds sums of them, by the name of the
+    column, null without imagery.
     """
     silent = (verdicts.unit == ABSTAIN) | (verdicts.top == 0)
     columns: dict[str, Any] = {
@@ -55,6 +64,10 @@ def parcel_table(parcels: gpd.GeoDataFrame, verdicts: Verdicts, classes: tuple[M
         "reason": [text or None for text in verdicts.reason],
     }
     columns |= {f"p_{c.code}": verdicts.mean[:, k].astype(np.float32) for k, c in enumerate(classes)}
+    seen = verdicts.mean.any(axis=1)
+    place = {c.code: k for k, c in enumerate(classes)}
+    for name, codes in shares.items():
+        columns[name] = np.where(seen, verdicts.mean[:, [place[code] for code in codes]].sum(axis=1), np.nan)
     frame = pd.DataFrame(columns, index=parcels.index)
     return gpd.GeoDataFrame(frame, geometry=parcels.geometry, crs=parcels.crs)
 

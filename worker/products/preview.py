@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from worker.products.facts import MapFacts
+from worker.products.facts import MapFacts, small_km2
 from worker.products.style import legend
 
 MAP_PIXELS: Final = 1200
@@ -104,7 +104,12 @@ class _Page:
         self.text(_MARGIN, 30, _fit(facts.title, 40, room), 40)
         period = _period(facts)
         product = "" if facts.product_title == facts.title else facts.product_title
-        parts = [product, f"{facts.km2:,.1f} km2", f"model {facts.card.id} {facts.card.version}", period]
+        parts = [
+            product,
+            f"{facts.km2:,.1f} km2" if facts.km2 >= 1 else f"{small_km2(facts.km2)} km2",
+            f"model {facts.card.id} {facts.card.version}",
+            period,
+        ]
         self.text(_MARGIN, 82, _fit("  ·  ".join(p for p in parts if p), 22, room), 22, _SOFT)
 
     def map(self, picture: Image.Image) -> None:

@@ -103,7 +103,8 @@ def _model(card: Card) -> dict[str, Any]:
     side = card.geometry.tile + 2 * card.geometry.halo
     nodes, classes = card.geometry.tile // card.geometry.step, len(card.classes)
     bands = ", ".join(card.input.bands)
-    told = f"Bands {bands} as {card.input.reflectance} reflectance (0-1), {card.input.resolution:g} m"
+    kind = "a picture's numbers" if card.input.reflectance == "digital" else f"{card.input.reflectance} reflectance"
+    told = f"Bands {bands} as {kind} (0-1), {card.input.resolution:g} m"
     order = ["batch", "channel", "height", "width"]
     inputs = [_tensor("imagery", "input", [-1, len(card.input.bands), side, side], order) | {"description": told}]
     if card.input.morphology:
