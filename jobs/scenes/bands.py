@@ -52,3 +52,14 @@ def same(name: str, other: str) -> bool:
 def find(wanted: str, names: Sequence[str | None]) -> int | None:
     """Return the first position at which a band is named, or None."""
     return next((i for i, name in enumerate(names) if name is not None and same(wanted, name)), None)
+
+
+def of_picture(colours: Sequence[str], bands: Sequence[str]) -> tuple[tuple[str | None, ...], bool]:
+    """Return the band that each of a picture's is, and whether that was assumed: the file names none.
+
+    `colours` are what the file says they show ("red", "gray"), `bands` at most as many that are looked for. Where they
+    are not all among the colours, the first are taken to be them in this order.
+    """
+    if all(band in colours for band in bands):
+        return tuple(colour if colour in bands else None for colour in colours), False
+    return (*bands, *(None,) * (len(colours) - len(bands))), True

@@ -9,19 +9,10 @@ import pytest
 from rasterio.enums import ColorInterp
 
 from jobs.errors import AreaOutOfLimits, BadImage, NoImagery, WrongBands
-from models.cards import Card, card_of
+from tests.servers.pictures import picture_card
 from tests.unit.imagery_samples import LEFT, TOP, Desk, codes, write
 
-_PLAIN = card_of("so2sat-resnet20").model_dump()
-CARD = Card.model_validate(
-    _PLAIN
-    | {
-        "id": "pictures", "product": "land-cover", "domain": None, "limits": {"min_km2": 0.0001, "max_km2": 1},
-        "input": {"bands": ("red", "green", "blue"), "resolution": 0.5, "reflectance": "digital",
-                  "own_pixels": (0.5, 2.0), "coarsest": 4.0},
-        "geometry": {"window": 65, "step": 1, "tile": 64, "halo": 32, "scene": 1},
-    }
-)  # fmt: skip
+CARD = picture_card()
 
 
 @pytest.fixture
@@ -82,8 +73,9 @@ def test_coarse_images_are_told_and_too_coarse_ones_refused(desk: Desk) -> None:
 
 
 def test_more_ground_than_the_model_takes_is_refused(desk: Desk) -> None:
+    small = CARD.model_copy(update={"limits": CARD.limits.model_copy(update={"max_km2": 1})})
     with pytest.raises(AreaOutOfLimits, match="accepts 0 to 1 km2"):
-        desk.plan(write(desk.folder / "a.tif", picture(1100, 1100), pixel=1.0), card=CARD)
+        desk.plan(write(desk.folder / "a.tif", picture(1100, 1100), pixel=1.0), card=small)
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
@@ -119,7 +111,7 @@ def test_near_infrared_behind_the_colours_is_let_alone(desk: Desk) -> None:
     data = picture(bands=4)
     path = write(desk.folder / "a.tif", data, pixel=0.5, photometric="minisblack", alpha="unspecified")
     plan = desk.plan(path, card=CARD)
-    assert codes(plan) == {"band-order-assumed"}
+    assert codes(plan) == {"band-order-assumed", "bands-ignored"}
     image = desk.open(plan, CARD).read(0, 0, 90, 70)
     assert image.valid.all()
     np.testing.assert_allclose(image.reflectance, data[:3] / 255, atol=1e-7)
@@ -131,6 +123,9 @@ def test_bands_go_by_their_names(desk: Desk) -> None:
     plan = desk.plan(write(desk.folder / "a.tif", data, pixel=0.5, names=names, alpha="unspecified"), card=CARD)
     image = desk.open(plan, CARD).read(0, 0, 90, 70)
     np.testing.assert_allclose(image.reflectance, data[[3, 2, 1]] / 255, atol=1e-7)
+    assert [w.detail for w in plan.warnings] == [
+        "of a.tif, pictures reads red, green, blue alone and not the others (B08)"
+    ]
 
 
 def test_alpha_says_what_is_there(desk: Desk) -> None:
@@ -154,10 +149,21 @@ def test_an_image_without_a_valid_pixel_is_refused(desk: Desk, kind: type) -> No
         desk.plan(path, card=CARD)
 
 
+def test_a_tile_without_a_valid_pixel_is_named_beside_others(desk: Desk) -> None:
+    files = [
+        write(desk.folder / "a.tif", picture(), pixel=0.5, nodata=0),
+        write(desk.folder / "b.tif", np.zeros((3, 90, 70), np.uint8), pixel=0.5, left=LEFT + 35, nodata=0),
+    ]
+    plan = desk.plan(*files, card=CARD)
+    assert [w.detail.partition(":")[0] for w in plan.warnings] == ["no valid pixel was found in b.tif"]
+    assert desk.open(plan, CARD).read(0, 0, 90, 140).valid.mean() == 0.5
+
+
 def test_the_picture_is_mirrored_as_far_as_the_network_looks(desk: Desk) -> None:
     data = picture()
-    plan = desk.plan(write(desk.folder / "a.tif", data, pixel=0.5), card=CARD)
-    image = desk.open(plan, CARD).read(-32, 0, 64, 70)
+    far = CARD.model_copy(update={"geometry": CARD.geometry.model_copy(update={"halo": 32})})
+    plan = desk.plan(write(desk.folder / "a.tif", data, pixel=0.5), card=far)
+    image = desk.open(plan, far).read(-32, 0, 64, 70)
     np.testing.assert_allclose(image.reflectance[:, 0], data[:, 32] / 255, atol=1e-7)
 
 

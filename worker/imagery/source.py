@@ -11,11 +11,14 @@ from rasterio.io import DatasetReader
 
 from jobs.area import Area
 from jobs.inspection import safe_raster
+from jobs.record import Warned
+from jobs.request import Imagery as ImageryInput
 from jobs.request import Inputs
 from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.cards import Card
 from worker.imagery.block import Imagery, Opener
+from worker.imagery.glances import empty_files
 from worker.imagery.numbers import check_numbers
 from worker.imagery.plan import FileRead, ImageryPlan
 from worker.imagery.remote import remote_raster
@@ -24,6 +27,7 @@ from worker.imagery.stretching import stretched
 from worker.imagery.uploads import plan_uploads
 
 _REMOTE_THREADS: Final = 8
+_NAMED: Final = 5
 
 
 def plan_imagery(  # noqa: PLR0917 - what a job is planned from, in the order the pipeline has it
@@ -38,9 +42,21 @@ def plan_imagery(  # noqa: PLR0917 - what a job is planned from, in the order th
         assert area is not None  # noqa: S101 - Inputs asks for an aoi with stac
         return plan_stac(inputs.imagery.stac, card, area, settings)
     plan = plan_uploads(inputs.imagery, card, area, uploads)
-    if card.input.reflectance == "digital" and inputs.imagery.scale is None and inputs.imagery.offset is None:
-        plan = stretched(plan, _opener(uploads, settings, scratch))
+    if card.input.reflectance == "digital":
+        plan = _as_pictures(plan, inputs.imagery, uploads, _opener(uploads, settings, scratch))
     return check_numbers(plan, card, open_imagery(plan, card, uploads, settings, scratch))
+
+
+def _as_pictures(plan: ImageryPlan, imagery: ImageryInput, uploads: UploadStore, opener: Opener) -> ImageryPlan:
+    """Return the plan with what a look at the files shows: which are empty, and how numbers are stretched."""
+    if imagery.scale is None and imagery.offset is None:
+        plan = stretched(plan, opener)
+    names = [uploads.read(file.upload).filename for file in empty_files(plan, opener) if file.upload]
+    if not names:
+        return plan
+    detail = f"no valid pixel was found in {', '.join(names[:_NAMED])}" + (" and others" if names[_NAMED:] else "")
+    told = Warned(code="image-empty", detail=f"{detail}: that ground is left without data, or to the other files")
+    return plan.model_copy(update={"warnings": (*plan.warnings, told)})
 
 
 def open_imagery(plan: ImageryPlan, card: Card, uploads: UploadStore, settings: Settings, scratch: Path) -> Imagery:

@@ -11,14 +11,12 @@ from jobs.errors import BadImage
 from jobs.record import Warned
 from models.errors import Fault
 from worker.imagery.block import Opener, files_of
-from worker.imagery.coarse import coarse_grid
+from worker.imagery.glances import glance
 from worker.imagery.numbers import POINTER
 from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, Stack
-from worker.imagery.sampling import Floats, Lattice, Source, sample
+from worker.imagery.sampling import Floats
 
 PERCENTILES: Final = (2.0, 98.0)
-# Pixels a side that are looked at: a quarter of a million of a large image.
-_SIDE: Final = 512
 
 
 def stretched(plan: ImageryPlan, opener: Opener) -> ImageryPlan:
@@ -50,14 +48,9 @@ def _of_bytes(file: FileRead, opener: Opener) -> bool:
 
 def _values(files: list[FileRead], plan: ImageryPlan, opener: Opener) -> dict[str, Floats]:
     """Return valid numbers of each band, spread evenly over the job's grid."""
-    coarse = coarse_grid(plan.pixel_grid, _SIDE)
-    whole = Lattice(coarse, 0, 0, coarse.height, coarse.width)
     found: dict[str, list[Floats]] = defaultdict(list)
     for file in files:
-        with opener(file) as dataset:
-            source = Source(dataset, tuple(band.index for band in file.bands), file.nodata)
-            numbers, valid = sample(source, whole, "nearest")
-        for band, values, here in zip(file.bands, numbers, valid, strict=True):
+        for band, values, here in zip(file.bands, *glance(file, plan, opener), strict=True):
             found[band.band].append(values[here])
     return {band: np.concatenate(values) for band, values in found.items()}
 

@@ -98,20 +98,12 @@ def _names(
     if any(naming.find(band, described) is not None for band in card.input.bands):
         return described, False
     if card.input.reflectance == "digital" and count >= len(card.input.bands):
-        return _pictured(facts["colours"][:count], card)
+        return naming.of_picture(facts["colours"][:count], card.input.bands)
     if count == 1:
         return (naming.in_filename(record.filename) or _lone(card),), False
     if count == len(card.input.bands):
         return tuple(card.input.bands), True
     return (None,) * count, False
-
-
-def _pictured(colours: Sequence[str], card: Card) -> tuple[tuple[str | None, ...], bool]:
-    """Return the bands of a picture that names none: by their colours, else the first of them as the card has them."""
-    bands = card.input.bands
-    if all(band in colours for band in bands):
-        return tuple(colour if colour in bands else None for colour in colours), False
-    return (*bands, *(None,) * (len(colours) - len(bands))), True
 
 
 def _described(text: str, card: Card) -> str:
@@ -142,6 +134,13 @@ def _image(
         order = ", ".join(filter(None, names))
         detail = f"{record.filename} does not name its bands; they were taken to be {order}, in this order"
         warnings.append(Warned(code="band-order-assumed", detail=detail))
+    others = [name for name in names if name is None or naming.find(name, card.input.bands) is None]
+    if others and card.input.reflectance == "digital":
+        told = ", ".join(name or "without a name" for name in others)
+        detail = (
+            f"of {record.filename}, {card.id} reads {', '.join(card.input.bands)} alone and not the others ({told})"
+        )
+        warnings.append(Warned(code="bands-ignored", detail=detail))
     numbers = decide_numbers(record, len(names), imagery, card)
     if numbers.guessed:
         detail = f"{record.filename} does not say how its numbers become reflectance; {numbers.why}"

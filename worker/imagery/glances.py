@@ -1,0 +1,26 @@
+"""A first look at every file of a job: its numbers spread evenly over the job's grid, and which files hold none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from worker.imagery.block import Opener, files_of
+from worker.imagery.coarse import coarse_grid
+from worker.imagery.plan import FileRead, ImageryPlan
+from worker.imagery.sampling import Floats, Lattice, Mask, Source, sample
+
+# Pixels a side that are looked at: a quarter of a million of a large image.
+_SIDE: Final = 512
+
+
+def glance(file: FileRead, plan: ImageryPlan, opener: Opener) -> tuple[Floats, Mask]:
+    """Return numbers of a file's bands and where they are valid, (band, y, x) each, on a grid of at most 512 x 512."""
+    coarse = coarse_grid(plan.pixel_grid, _SIDE)
+    with opener(file) as dataset:
+        source = Source(dataset, tuple(band.index for band in file.bands), file.nodata)
+        return sample(source, Lattice(coarse, 0, 0, coarse.height, coarse.width), "nearest")
+
+
+def empty_files(plan: ImageryPlan, opener: Opener) -> list[FileRead]:
+    """Return the files of which no pixel looked at is valid in all its bands."""
+    return [file for file in files_of(plan.stacks) if not glance(file, plan, opener)[1].all(axis=0).any()]
