@@ -124,8 +124,8 @@ class Parcels(_Strict):
 class Reference(_Strict):
     """Points or polygons whose class is known, to assess the map with; they never reach the network.
 
-    `class_field` names the field of the classes: codes 1-17, labels 1-10 and A-G, or GeoClimate's 101-107.
-    `layer` names the layer of a file that has several.
+    `class_field` names the field of the classes: codes, labels or names of the process's classes, or for Local Climate
+    Zones GeoClimate's 101-107. `layer` names the layer of a file that has several.
     """
 
     upload: UploadId
@@ -136,9 +136,9 @@ class Reference(_Strict):
 class Inputs(_Strict):
     """The inputs of a mapping process. Without `aoi` the whole uploaded image, or the finished job's area, is mapped.
 
-    `resolution` 100 makes a map of scene cells. A job fails if less than `min_coverage` (0-1) of the area could be
-    mapped, for want of clear imagery. An object may stand as it is, or as the standard qualifies it:
-    {"value": {...}, "mediaType": "..."}.
+    `resolution` 100 makes a map of scene cells, of models that have them; others map the pixels of the images. A job
+    fails if less than `min_coverage` (0-1) of the area could be mapped, for want of clear imagery. An object may stand
+    as it is, or as the standard qualifies it: {"value": {...}, "mediaType": "..."}.
     """
 
     aoi: dict[str, Any] | None = None

@@ -17,6 +17,7 @@ from jobs.uploads.reach import check_images
 from models.cards import Card, card_of
 from models.errors import Fault, UnknownModel
 from service.access import Caller, own_upload
+from service.inputs import check_inputs
 from service.processes import OUTPUT_TYPES, default_model, models_of
 from service.state import State
 
@@ -40,12 +41,13 @@ class Checked:
 
 def check_request(process: str, body: Any, caller: Caller, state: State) -> Checked:
     """Check a decoded body; raises CityzonesError for everything a client can put right."""
-    models_of(process)
+    members = models_of(process)
     execute = parse_execute(body)
     _check_formats(execute)
     source = _source(execute, process, caller, state)
     execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
     card = _card(execute, process)
+    check_inputs(execute.inputs, card, members)
     area = _area(execute, card, state)
     _check_catalogue(execute, state)
     uploads = _uploads(execute, caller, state)

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import rasterio
 from pyproj import CRS
+from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader, MemoryFile
 
 from jobs.errors import BadImage, UploadTooLarge, WrongBands
 from jobs.inference import TritonModels
 from jobs.inspection import inspect_file, safe_raster
 from jobs.public.problems import RequestError
+from jobs.scenes.bands import of_picture
 from jobs.settings import Settings
 from models.cards import Card
 from models.channels import CHANNELS
 from models.classes import NODATA
 
 MAX_SIDE: Final = 512
-_RESOLUTION_TOLERANCE: Final = 0.05
+_BYTE: Final = 1 / 255
 
 Reflectance = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -35,8 +38,9 @@ def classify_tile(
     """Return the class map of a GeoTIFF as a GeoTIFF of the same grid: uint8, palette inside, 0 where no data.
 
     The file holds the card's bands, by description or in order, at the card's resolution, at most 512 pixels a side.
-    Buildings are not used. Raises BadImage, WrongBands, UploadTooLarge, UnsupportedFormat, MissingCrs,
-    InferenceUnavailable, or RequestError for a scale or offset that is no number.
+    Bytes are a picture's numbers as they are; numbers of another type need a scale, in the file or given. Buildings are
+    not used. Raises BadImage, WrongBands, UploadTooLarge, UnsupportedFormat, MissingCrs, InferenceUnavailable, or
+    RequestError for a scale or offset that is no number.
     """
     if not all(number is None or math.isfinite(number) for number in (scale, offset)):
         raise RequestError("invalid-parameter", "scale and offset are finite numbers")
@@ -79,26 +83,44 @@ def _check_grid(facts: dict[str, Any], card: Card) -> None:
     crs = CRS.from_user_input(facts["crs"])
     wanted = card.input.resolution
     metres = [side * crs.axis_info[0].unit_conversion_factor for side in facts["resolution"]]
-    if not crs.is_projected or any(abs(m - wanted) > wanted * _RESOLUTION_TOLERANCE for m in metres):
-        msg = f"{card.id} maps pixels of {wanted:g} m in a projected CRS; warp the image (gdalwarp -t_srs … -tr …)"
+    least, most = (share * wanted for share in card.input.own_pixels)
+    if not crs.is_projected or not all(least <= m <= most for m in metres):
+        msg = (
+            f"{card.id} maps pixels of {wanted:g} m ({least:g} to {most:g} m are taken) in a projected CRS; warp the "
+            "image (gdalwarp -t_srs … -tr …)"
+        )
         raise BadImage(msg)
 
 
 def _read(dataset: DatasetReader, card: Card, scale: float | None, offset: float | None) -> tuple[Reflectance, Mask]:
-    indexes = band_indexes([d or "" for d in dataset.descriptions], card)
+    indexes = _indexes(dataset, card)
     numbers = dataset.read(indexes)
     valid = np.isfinite(numbers).all(axis=0)
+    if ColorInterp.alpha in dataset.colorinterp:
+        valid &= dataset.read(dataset.colorinterp.index(ColorInterp.alpha) + 1) > 0
     if dataset.nodata is not None and np.isfinite(dataset.nodata):
         valid &= (numbers != dataset.nodata).all(axis=0)
     factors = np.array([dataset.scales[i - 1] for i in indexes], np.float32)
     shifts = np.array([dataset.offsets[i - 1] for i in indexes], np.float32)
     if scale is not None or offset is not None:
         factors[:], shifts[:] = 1.0 if scale is None else scale, offset or 0.0
+    elif card.input.reflectance == "digital" and numbers.dtype == np.uint8:
+        factors[:], shifts[:] = _BYTE, 0.0
     elif numbers.dtype.kind != "f" and (factors == 1).all():
         msg = "the image holds integers and no scale: give scale and offset (reflectance = number * scale + offset)"
         raise BadImage(msg)
     reflectance = numbers.astype(np.float32) * factors[:, None, None] + shifts[:, None, None]
     return np.where(valid, reflectance, 0).astype(np.float32), valid
+
+
+def _indexes(dataset: DatasetReader, card: Card) -> list[int]:
+    """Return the file's bands (from 1) in the card's order; a picture's also by the colours it says they have."""
+    described, bands = [d or "" for d in dataset.descriptions], card.input.bands
+    colours = [colour.name for colour in takewhile(lambda c: c != ColorInterp.alpha, dataset.colorinterp)]
+    if card.input.reflectance != "digital" or any(described) or len(colours) < len(bands):
+        return band_indexes(described, card)
+    names, _ = of_picture(colours, bands)
+    return [names.index(band) + 1 for band in bands]
 
 
 def band_indexes(descriptions: list[str], card: Card) -> list[int]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.table import Table
 
+from models.cards import cards
 from models.errors import CityzonesError
 from service.client import Client
 
@@ -88,7 +89,7 @@ def map_area(
     model: Annotated[
         str | None, typer.Option(help="A model of cityzones models list; the service's default else.")
     ] = None,
-    process: Annotated[str, typer.Option(help="What to map.")] = PROCESS,
+    process: Annotated[str | None, typer.Option(help="What to map; if not told, what the model maps.")] = None,
     url: Url = LOCAL,
     key: Key = None,
     as_json: AsJson = False,
@@ -124,7 +125,13 @@ def map_area(
                 inputs[name] = _present({"upload": _upload(client, path)} | told)
         if streets:
             inputs["parcels"] = {"derive": "streets", "streets": {"upload": _upload(client, streets)}}
-        _run(client, process, {"inputs": inputs}, out, outcome)
+        _run(client, process or process_of(model), {"inputs": inputs}, out, outcome)
+
+
+def process_of(model: str | None) -> str:
+    """Return the process of a model that is known here, else the service's first one."""
+    card = cards().get(model or "")
+    return PROCESS if card is None else card.product
 
 
 @contextmanager

@@ -49,4 +49,13 @@ EXECUTE_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             }
         },
     },
+    "pictures": {
+        "summary": "Land cover of uploaded aerial pictures side by side, and its shares in every parcel",
+        "value": {
+            "inputs": {
+                "imagery": {"uploads": ["upl_01jd5x3v8r7q2m9k4n6p0w1y64", "upl_01jd5x3v8r7q2m9k4n6p0w1y65"]},
+                "parcels": {"upload": "upl_01jd5x3v8r7q2m9k4n6p0w1y66"},
+            }
+        },
+    },
 }

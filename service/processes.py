@@ -6,44 +6,23 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from jobs.area import CRS84
 from jobs.errors import UnknownProcess
 from jobs.public.bodies import Link, Process, ProcessSummary
-from jobs.request import Inputs
 from jobs.settings import Settings
 from models.cards import Card, cards
 from models.classes import CLASSES
-from service.dialect import field_schemas
+from service.inputs import describe_inputs
 
 TITLES: Final = {"local-climate-zones": "Local Climate Zones", "land-cover": "Land cover"}
+_KEYWORDS: Final = {
+    "local-climate-zones": ["land cover", "urban climate", "sentinel-2", "parcels"],
+    "land-cover": ["land cover", "aerial imagery", "sealing", "parcels"],
+}
 _TOLD: Final = {
     "local-climate-zones": "Maps the 17 Local Climate Zones of Stewart & Oke (2012) from Sentinel-2 imagery, with "
     "building heights where they are given, per pixel, per 100 m scene cell or per parcel.",
-    "land-cover": "Maps nine land cover classes from sub-metre imagery, per pixel, per scene cell or per parcel.",
-}
-_INPUTS: Final = {
-    "aoi": ("Area of interest", "GeoJSON in longitude/latitude, or a bbox. Without it the uploaded image is mapped."),
-    "imagery": (
-        "Imagery",
-        (
-            "A STAC search, files uploaded before, or a finished job: its probabilities are taken as they are, and "
-            "only parcels, units and outputs are made anew, in seconds."
-        ),
-    ),
-    "buildings": ("Buildings", "Uploaded footprints with heights in metres."),
-    "parcels": ("Parcels", "Polygons mapped as units: uploaded before, or inline GeoJSON features."),
-    "reference": (
-        "Reference data",
-        "Uploaded points or polygons of known class; the map's accuracy is measured on them.",
-    ),
-    "units": ("Units", "What is given one class: the pixel, the 100 m scene cell, the parcel, or the fittest of them."),
-    "resolution": ("Resolution", "Metres a pixel of the map: 10, or 100 for scene cells at a fraction of the time."),
-    "min_coverage": (
-        "Least coverage",
-        "The share of the area (0-1) that clear imagery must have let be mapped; the job fails where it is less.",
-    ),
-    "model": ("Model", "The network that maps; see models."),
-    "outputs": ("Outputs", "Which outputs to make. The standard's own outputs member goes before it."),
+    "land-cover": "Maps nine land cover classes from sub-metre aerial or satellite pictures, per pixel or per parcel, "
+    "with the sealed, green and building share of every parcel.",
 }
 _COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 OUTPUT_TYPES: Final = {
@@ -60,41 +39,6 @@ OUTPUT_TYPES: Final = {
     "uncertainty": ("How sure each pixel is and why, five bands", _COG),
     "accuracy": ("Accuracy against the reference data, where there is any", "application/json"),
 }
-_MEMBERS: Final = {
-    "Polygon": "coordinates", "MultiPolygon": "coordinates", "Feature": "geometry", "FeatureCollection": "features",
-}  # fmt: skip
-_BBOX: Final[dict[str, Any]] = {
-    "type": "object",
-    "title": "bbox",
-    "required": ["bbox"],
-    "properties": {
-        "bbox": {
-            "type": "array",
-            "items": {"type": "number"},
-            "minItems": 4,
-            "maxItems": 4,
-            "description": "west, south, east, north in degrees",
-        },
-        "crs": {"type": "string", "enum": [CRS84]},
-    },
-}
-
-
-def _geojson(kind: str, member: str) -> dict[str, Any]:
-    """Return the outline of a GeoJSON object; written out, as the OGC schema takes no reference at this depth."""
-    return {
-        "type": "object",
-        "title": kind,
-        "description": "GeoJSON, RFC 7946: longitude, latitude",
-        "required": ["type", member],
-        "properties": {
-            "type": {"type": "string", "enum": [kind]},
-            member: {"type": "object" if member == "geometry" else "array"},
-        },
-    }
-
-
-_AOI_SCHEMA: Final[dict[str, Any]] = {"oneOf": [*(_geojson(*pair) for pair in _MEMBERS.items()), _BBOX]}
 
 
 @cache
@@ -135,7 +79,7 @@ def summary(process: str, public_url: str) -> ProcessSummary:
         version=software_version(),
         title=TITLES[process],
         description=_TOLD[process],
-        keywords=["land cover", "urban climate", "sentinel-2", "parcels"],
+        keywords=_KEYWORDS[process],
         jobControlOptions=["async-execute", "dismiss"],
         outputTransmission=["reference"],
         links=[
@@ -154,7 +98,7 @@ def describe(process: str, settings: Settings) -> Process:
     members = models_of(process)
     return Process(
         **summary(process, settings.public_url).model_dump(),
-        inputs=_inputs(process, settings),
+        inputs=describe_inputs(members, default_model(process, settings)),
         outputs={name: _output(*facts) for name, facts in OUTPUT_TYPES.items()},
         models=[card_facts(card, settings) for card in members],
         classes=[{"code": c.code, "label": c.label, "name": c.name, "colour": c.colour} for c in CLASSES[process]],
@@ -184,23 +128,6 @@ def card_facts(card: Card, settings: Settings) -> dict[str, Any]:
         "precision": card.serving.precision,
         "weights": "bundled" if card.weights.bundled else "fetched by the operator",
         "accuracy": [score.model_dump(mode="json") for score in card.accuracy],
-    }
-
-
-def _inputs(process: str, settings: Settings) -> dict[str, dict[str, Any]]:
-    schemas = field_schemas(Inputs) | {"aoi": _AOI_SCHEMA}
-    names = [card.id for card in models_of(process)]
-    schemas["model"] = {"type": "string", "enum": names, "default": default_model(process, settings)}
-    required = set(Inputs.model_json_schema().get("required", ()))
-    return {
-        name: {
-            "title": _INPUTS[name][0],
-            "description": _INPUTS[name][1],
-            "minOccurs": int(name in required),
-            "maxOccurs": 1,
-            "schema": schema,
-        }
-        for name, schema in schemas.items()
     }
 
 
