@@ -116,7 +116,9 @@ def paint(
 ) -> None:
     """Decide every block of a job and paint it; `judged` are its parcels, if it has any, and what they came to."""
     outline = project(shape(plan.aoi), plan.map_grid.crs)
-    painting.asked_km2 = outline.difference(box(*plan.map_grid.bounds)).area / 1e6
+    outside = outline.difference(box(*plan.map_grid.bounds)).area
+    # Less than a pixel is what projecting there and back leaves.
+    painting.asked_km2 = outside / 1e6 if outside >= plan.map_grid.resolution**2 else 0.0
     job = _Job(
         context, plan, card, outline, judged, None if judged is None else shapely.STRtree(judged[0].geometry.to_numpy())
     )
