@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import shapely
 
-from jobs.area import Area, area_of_bounds, project, utm_grid
+from jobs.area import Area, Grid, area_of_bounds, project, utm_grid
 from jobs.errors import ImageryUnavailable, NoImagery
 from jobs.pace import Pace
 from jobs.plan import block_side, cut_blocks, maps_cells
@@ -70,7 +71,7 @@ def _ground(checked: Checked, state: State) -> _Ground:
         grid, blocks = source.pixel_grid, source.blocks
     else:
         area = checked.area or _imaged(checked)
-        grid = utm_grid(area, _pixel(checked))
+        grid = _grid(checked, area)
         blocks = cut_blocks(grid, block_side(card, state.settings.block_pixels), project(area.geometry, grid.crs))
     side = card.geometry.scene if _of_cells(checked) else 1
     return _Ground((grid.width // side) * (grid.height // side), grid.resolution * side, len(blocks))
@@ -80,14 +81,17 @@ def _of_cells(checked: Checked) -> bool:
     return maps_cells(checked.execute.inputs.resolution, checked.card)
 
 
-def _pixel(checked: Checked) -> float:
-    """Return the metres of a pixel to map: the model's, or the images' own where it takes them and all are alike."""
-    spec = checked.card.input
-    sides = {tuple(u.facts["resolution"]) for u in checked.uploads if u.kind == "image"}
-    (own, _), *others = sides or {(spec.resolution, spec.resolution)}
-    least, most = (share * spec.resolution for share in spec.own_pixels)
-    # Degrees are smaller than any pixel that is taken.
-    return float(own) if not others and least <= own <= most else spec.resolution
+def _grid(checked: Checked, area: Area) -> Grid:
+    """Return the pixels to map: those of images that are alike, where a model without cells takes them, or UTM's."""
+    card = checked.card
+    alike = {(u.facts["crs"], *u.facts["resolution"]) for u in checked.uploads if u.kind == "image"}
+    least, most = (share * card.input.resolution for share in card.input.own_pixels)
+    if len(alike) == 1 and not card.has_cells:
+        ((crs, side, _),) = alike
+        if least <= side <= most:  # degrees are smaller than any pixel that is taken
+            left, bottom, right, top = project(area.geometry, crs).bounds
+            return Grid(crs, left, top, side, math.ceil((right - left) / side), math.ceil((top - bottom) / side))
+    return utm_grid(area, card.input.resolution)
 
 
 def _imaged(checked: Checked) -> Area:
