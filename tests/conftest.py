@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from service.stack.files import FileServer
 from service.stack.sample import make_sample
 from tests.journeys import everything, fetch, finish
 from tests.missing import without
+from tests.servers.cards import reading_cards, write_cards
+from tests.servers.pictures import picture_card, write_picture_model
 from tests.servers.stac import StaticServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,8 +68,15 @@ def weights_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, catalogue: str, archive: StaticServer, weights_cache: Path
 ) -> Iterator[EmbeddedStack]:
-    """Valkey, Triton, worker and service for real; blocks are small, so that jobs fan out."""
+    """Valkey, Triton, worker and service for real; blocks are small, so that jobs fan out.
+
+    It serves a network for pictures beside the project's own; for the tests' process, the latter are all there are.
+    """
+    told, pictures = tmp_path_factory.mktemp("cards"), picture_card()
+    first = write_cards(told, pictures)
+    write_picture_model(weights_cache / pictures.weights.file)
     overrides = {
+        "PYTHONPATH": os.pathsep.join([str(first), str(ROOT)]),
         "CITYZONES_STAC_URL": catalogue,
         "CITYZONES_STAC_ALLOWED": f"{archive.url}/catalog.json",
         "CITYZONES_BLOCK_PIXELS": "240",
@@ -74,7 +85,9 @@ def stack(
         "CITYZONES_CALLBACK_ALLOW_HTTP": "true",
         "CITYZONES_CALLBACK_HOSTS": "127.0.0.1/32",
     }
-    with EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides) as running:
+    with ExitStack() as stack:
+        with reading_cards(told):
+            running = stack.enter_context(EmbeddedStack(tmp_path_factory.mktemp("stack"), overrides=overrides))
         yield running
 
 

@@ -17,9 +17,9 @@ def stac_inputs(sample: Path) -> dict:
     }
 
 
-def finish(client: Client, inputs: dict, **more) -> dict:
+def finish(client: Client, inputs: dict, *, process: str = PROCESS, **more) -> dict:
     """Submit and follow a job to its end, which comes within two minutes."""
-    job = client.submit(PROCESS, {"inputs": inputs, **more})["jobID"]
+    job = client.submit(process, {"inputs": inputs, **more})["jobID"]
     limit = time.monotonic() + 120
     for status in client.watch(job):
         assert time.monotonic() < limit, status

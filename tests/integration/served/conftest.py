@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jobs.store import JobStore
-from models.cards import CARDS_DIR, Card, cards
+from models.cards import cards
 from models.serving import build_repository
 from service.stack.triton import EmbeddedTriton
 from service.stack.valkey import EmbeddedValkey
 from tests.servers.api import Served, store_of
+from tests.servers.cards import write_cards
 from tests.servers.tiny_model import tiny_card, write_tiny_model
 
 
@@ -50,16 +50,8 @@ def environment(folder: Path, valkey: EmbeddedValkey, triton: EmbeddedTriton) ->
 
 @pytest.fixture(scope="package")
 def tiny_first(folder: Path) -> Path:
-    """Give the server the tests' own network beside the real ones: Python imports sitecustomize before all else."""
-    told = folder / "cards"
-    told.mkdir()
-    for path in CARDS_DIR.glob("*.toml"):
-        (told / path.name).write_bytes(path.read_bytes())
-    (told / "tiny.toml").write_text(_toml(tiny_card()))
-    (folder / "first").mkdir()
-    patch = f"import pathlib, models.cards\nmodels.cards.CARDS_DIR = pathlib.Path({str(told)!r})\n"
-    (folder / "first" / "sitecustomize.py").write_text(patch)
-    return folder / "first"
+    """Give the server the tests' own network beside the real ones."""
+    return write_cards(folder / "with-tiny", tiny_card())
 
 
 @pytest.fixture(scope="package")
@@ -71,12 +63,3 @@ def served(folder: Path, environment: dict[str, str], tiny_first: Path) -> Itera
 @pytest.fixture
 def store(served: Served) -> JobStore:
     return store_of(served.settings)
-
-
-def _toml(card: Card) -> str:
-    values = card.model_dump(mode="json", exclude_none=True)
-    plain = [f"{name} = {json.dumps(v)}" for name, v in values.items() if not isinstance(v, dict)]
-    for name, section in values.items():
-        if isinstance(section, dict):
-            plain += [f"[{name}]", *(f"{key} = {json.dumps(v)}" for key, v in section.items())]
-    return "\n".join(plain)
