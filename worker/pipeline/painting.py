@@ -48,8 +48,8 @@ class Painted:
 class Painting:
     """The map being made: a canvas for each raster on `grid`, and what is counted on the way.
 
-    A context manager; the canvases are gone when it ends. `doubts` is there where the job was asked for it. `asked_km2`
-    is the area of interest in the plane of the grid: its pixels, and what of it lies beyond the grid.
+    A context manager; the canvases are gone when it ends. `doubts` is there where the job was asked for it. `asked`
+    counts the pixels of the area of interest, `outside_km2` is what of it lies beyond the grid.
     """
 
     grid: Grid
@@ -57,7 +57,8 @@ class Painting:
     confidence: Canvas
     units: Canvas
     doubts: Canvas | None
-    asked_km2: float = 0.0
+    outside_km2: float = 0.0
+    asked: int = 0
     tally: Tally = field(default_factory=Tally)
     thumbnail: Thumbnail = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack)
@@ -74,6 +75,11 @@ class Painting:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._open.close()
 
+    @property
+    def asked_km2(self) -> float:
+        """The area of interest in the plane of the grid, as far as it was painted."""
+        return self.asked * (self.grid.resolution**2 / 1e6) + self.outside_km2
+
     def add(self, done: Painted) -> None:
         """Paint one block."""
         decided = done.decided
@@ -84,7 +90,7 @@ class Painting:
             canvas.write(rows, columns, values)
         if self.doubts is not None and done.doubts is not None:
             self.doubts.write(rows, columns, done.doubts)
-        self.asked_km2 += done.asked * self.grid.resolution**2 / 1e6
+        self.asked += done.asked
         self.tally.add(decided.map, decided.units, decided.confidence)
         self.thumbnail.add(rows, columns, decided.map)
 
@@ -118,7 +124,7 @@ def paint(
     outline = project(shape(plan.aoi), plan.map_grid.crs)
     outside = outline.difference(box(*plan.map_grid.bounds)).area
     # Less than a pixel is what projecting there and back leaves.
-    painting.asked_km2 = outside / 1e6 if outside >= plan.map_grid.resolution**2 else 0.0
+    painting.outside_km2 = outside / 1e6 if outside >= plan.map_grid.resolution**2 else 0.0
     job = _Job(
         context, plan, card, outline, judged, None if judged is None else shapely.STRtree(judged[0].geometry.to_numpy())
     )
