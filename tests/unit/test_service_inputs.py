@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from jobs.request import parse_execute
 from models.cards import card_of
 from service.cli_map import process_of
 from service.inputs import check_inputs, describe_inputs
+from tests.servers.cards import reading_cards, write_cards
 from tests.servers.pictures import picture_card
 
 UPLOAD = "upl_01jd5x3v8r7q2m9k4n6p0w1y64"
@@ -51,5 +53,8 @@ def test_only_what_is_taken_is_described() -> None:
     assert zones["imagery"]["schema"]["properties"].keys() - told["imagery"]["schema"]["properties"].keys() == {"stac"}
 
 
-def test_the_command_line_takes_the_process_from_the_model() -> None:
+def test_the_command_line_takes_the_process_from_the_model(tmp_path: Path) -> None:
+    write_cards(tmp_path, PICTURES)
+    with reading_cards(tmp_path):
+        assert process_of(PICTURES.id) == "land-cover"
     assert process_of(None) == process_of("magnet") == process_of("unheard-of") == "local-climate-zones"
