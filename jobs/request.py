@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.callbacks.targets import MAX_LENGTH, checked_uri
-from jobs.errors import InvalidRequest
-from models.errors import Fault
+from jobs.parsing import Parts, parse_body
 
 UPLOAD_ID: Final = r"^upl_[0-9a-z]{26}$"
 JOB_ID: Final = r"^job_[0-9a-z]{26}$"
@@ -36,11 +33,13 @@ CallbackUri = Annotated[
 ]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a request: what it does not know is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class StacSearch(_Strict):
+class StacSearch(Strict):
     """Scenes of a STAC collection; `catalogue` must be one the service allows (its default if absent)."""
 
     collection: Text = "sentinel-2-l2a"
@@ -49,7 +48,7 @@ class StacSearch(_Strict):
     catalogue: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
-class Imagery(_Strict):
+class Imagery(Strict):
     """Where the image comes from: a STAC search, files uploaded before, or a finished job. Exactly one of them.
 
     `bands` names the bands of an uploaded file in its order, where the file does not; `scale` and `offset`
@@ -75,7 +74,7 @@ class Imagery(_Strict):
         return self
 
 
-class Buildings(_Strict):
+class Buildings(Strict):
     """Footprints with heights in metres; `layer` names the layer of a file that has several."""
 
     upload: UploadId
@@ -83,14 +82,14 @@ class Buildings(_Strict):
     height_field: Text = "height"
 
 
-class Streets(_Strict):
+class Streets(Strict):
     """Lines that enclose city blocks: streets, railways, rivers; `layer` names the layer of a file that has several."""
 
     upload: UploadId
     layer: Text | None = None
 
 
-class Parcels(_Strict):
+class Parcels(Strict):
     """Polygons that are mapped as units. They come in one of three ways.
 
     `upload` names a file sent before (`layer` its layer, where it has several), `features` are GeoJSON features in
@@ -121,7 +120,7 @@ class Parcels(_Strict):
         return self
 
 
-class Reference(_Strict):
+class Reference(Strict):
     """Points or polygons whose class is known, to assess the map with; they never reach the network.
 
     `class_field` names the field of the classes: codes, labels or names of the process's classes, or for Local Climate
@@ -133,7 +132,7 @@ class Reference(_Strict):
     class_field: Text = "lcz"
 
 
-class Inputs(_Strict):
+class Inputs(Strict):
     """The inputs of a mapping process. Without `aoi` the whole uploaded image, or the finished job's area, is mapped.
 
     `resolution` 100 makes a map of scene cells, of models that have them; others map the pixels of the images. A job
@@ -155,7 +154,7 @@ class Inputs(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _unqualified(cls, inputs: Any) -> Any:
-        return {name: _value(given) for name, given in inputs.items()} if isinstance(inputs, Mapping) else inputs
+        return unqualified(inputs)
 
     @model_validator(mode="after")
     def _complete(self) -> Inputs:
@@ -187,26 +186,30 @@ class Inputs(_Strict):
         return named
 
 
+def unqualified(inputs: Any) -> Any:
+    """Return inputs, each taken out of the standard's qualifiedInputValue where it comes as one."""
+    return {name: _value(given) for name, given in inputs.items()} if isinstance(inputs, Mapping) else inputs
+
+
 def _value(given: Any) -> Any:
-    """Return an input's value, taken out of the standard's qualifiedInputValue where it comes as one."""
     qualified = isinstance(given, Mapping) and "value" in given and given.keys() <= {"value", "mediaType"}
     return given["value"] if qualified else given
 
 
-class OutputFormat(_Strict):
+class OutputFormat(Strict):
     """The format a client asks for an output in; every output has one, which the process's description names."""
 
     mediaType: str | None = None  # noqa: N815 - the standard's name
 
 
-class OutputChoice(_Strict):
+class OutputChoice(Strict):
     """How the standard lets a client ask for one output; every output comes as a link."""
 
     transmissionMode: Literal["reference"] = "reference"  # noqa: N815 - the standard's name
     format: OutputFormat | None = None
 
 
-class Subscriber(_Strict):
+class Subscriber(Strict):
     """Who is told of a job: `successUri` its results, `failedUri` why it failed, `inProgressUri` how it goes."""
 
     successUri: CallbackUri  # noqa: N815 - the standard's name
@@ -214,13 +217,18 @@ class Subscriber(_Strict):
     failedUri: CallbackUri | None = None  # noqa: N815 - the standard's name
 
 
-class Execute(_Strict):
-    """The body of POST /processes/{id}/execution. `response` and `mode` may only ask for what is given."""
+class Asked(Strict):
+    """What every execute request may say beside its inputs. `response` may only ask for what is given."""
+
+    response: Literal["document"] = "document"
+    subscriber: Subscriber | None = None
+
+
+class Execute(Asked):
+    """The body of POST /processes/{id}/execution for a process that maps."""
 
     inputs: Inputs
-    response: Literal["document"] = "document"
     outputs: dict[OutputName, OutputChoice] | None = None
-    subscriber: Subscriber | None = None
 
     @property
     def selected(self) -> tuple[OutputName, ...]:
@@ -243,44 +251,20 @@ class Execute(_Strict):
 
 
 def parse_execute(body: Any) -> Execute:
-    """Check a decoded JSON body; raises InvalidRequest with every fault, unknown names with the nearest known one."""
-    if not isinstance(body, Mapping):
-        msg = 'the body must be a JSON object like {"inputs": {...}}'
-        raise InvalidRequest(msg, faults=[Fault("", "not an object")])
-    try:
-        return Execute.model_validate(dict(body))
-    except ValidationError as error:
-        faults = [_fault(e) for e in error.errors(include_url=False, include_input=False)]
-        first = faults[0]
-        msg = f"{first.pointer or 'the request'}: {first.detail}" + (
-            f" (and {len(faults) - 1} more)" if faults[1:] else ""
-        )
-        raise InvalidRequest(msg, faults=faults) from error
+    """Check the decoded body of a request for a map; raises InvalidRequest with every fault."""
+    return parse_body(body, _MODELS)
 
 
-def _fault(error: Mapping[str, Any]) -> Fault:
-    location = [str(part) for part in error["loc"] if part != "[key]"]
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in location)
-    if error["type"] != "extra_forbidden":
-        return Fault(pointer, re.sub(r"^Value error, ", "", str(error["msg"])))
-    near = difflib.get_close_matches(location[-1], _fields_at(location[:-1]), n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(_fields_at(location[:-1]))}"
-    return Fault(pointer, f"unknown field {location[-1]!r}{hint}")
-
-
-_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
-    (): Execute,
-    ("subscriber",): Subscriber,
-    ("inputs",): Inputs,
-    ("inputs", "imagery"): Imagery,
-    ("inputs", "imagery", "stac"): StacSearch,
-    ("inputs", "buildings"): Buildings,
-    ("inputs", "parcels"): Parcels,
-    ("inputs", "parcels", "streets"): Streets,
-    ("inputs", "reference"): Reference,
-}
-
-
-def _fields_at(location: list[str]) -> list[str]:
-    model = _MODELS.get(tuple(location))
-    return list(model.model_fields) if model else []
+_MODELS: Final[Parts[Execute]] = Parts(
+    Execute,
+    {
+        ("subscriber",): Subscriber,
+        ("inputs",): Inputs,
+        ("inputs", "imagery"): Imagery,
+        ("inputs", "imagery", "stac"): StacSearch,
+        ("inputs", "buildings"): Buildings,
+        ("inputs", "parcels"): Parcels,
+        ("inputs", "parcels", "streets"): Streets,
+        ("inputs", "reference"): Reference,
+    },
+)

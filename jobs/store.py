@@ -33,7 +33,7 @@ from jobs.record import (
     told,
 )
 from jobs.remembered import Remembered
-from jobs.request import Execute
+from jobs.request import Asked
 from jobs.shelves import DueJob, Shelves
 from jobs.storage import Storage
 from models.errors import CityzonesError
@@ -52,7 +52,7 @@ class JobStore:
         self._heads: Remembered[str, RequestHead] = Remembered(seconds=_HEAD_SECONDS, most=_HEADS)
         self.outbox = Outbox(storage)
 
-    def create(self, process: str, execute: Execute, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
+    def create(self, process: str, execute: Asked, *, tenant: str = PUBLIC, job: str | None = None) -> RequestRecord:
         """Write request.json for a new job of a tenant: from here on the job exists. `job` is its id, where it has one.
 
         Doing it twice for one id changes nothing.

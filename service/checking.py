@@ -1,4 +1,4 @@
-"""Every check of an execute request that needs no worker: what it asks for, whose it is, and whether it can be done."""
+"""Every check of a request for a map that needs no worker: what it asks for, and whether it can be done."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from jobs.area import Area, check_limits, parse_area
 from jobs.callbacks.subscribers import check_subscriber
-from jobs.errors import InvalidRequest, UnknownUpload
+from jobs.errors import InvalidRequest
 from jobs.plan import Plan
-from jobs.record import now
 from jobs.request import Execute, parse_execute
 from jobs.sources import POINTER, check_source, finished_plan
-from jobs.uploads import UploadRecord
+from jobs.uploads import UploadKind, UploadRecord
 from jobs.uploads.reach import check_images
 from models.cards import Card, card_of
 from models.errors import Fault, UnknownModel
-from service.access import Caller, own_upload
+from service.access import Caller
 from service.inputs import check_inputs
+from service.named import named_uploads
 from service.processes import OUTPUT_TYPES, default_model, models_of
 from service.state import State
 
@@ -26,7 +26,7 @@ _IMAGERY: Final = "/inputs/imagery/"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A request that can be done: the model is frozen into it, its area parsed, its uploads are the caller's.
+    """A map that can be made: the model is frozen into it, its area parsed, its uploads are the caller's.
 
     `area` is its area of interest and `source` the plan of the finished job it names, where it has them.
     """
@@ -38,9 +38,14 @@ class Checked:
     source: Plan | None
     uploads: tuple[UploadRecord, ...]
 
+    @property
+    def told(self) -> str:
+        """What it is, in a few words."""
+        return f"with {self.card.id}"
 
-def check_request(process: str, body: Any, caller: Caller, state: State) -> Checked:
-    """Check a decoded body; raises CityzonesError for everything a client can put right."""
+
+def check_map(process: str, body: Any, caller: Caller, state: State) -> Checked:
+    """Check a decoded body of a request for a map; raises CityzonesError for everything a client can put right."""
     members = models_of(process)
     execute = parse_execute(body)
     _check_formats(execute)
@@ -50,7 +55,7 @@ def check_request(process: str, body: Any, caller: Caller, state: State) -> Chec
     check_inputs(execute.inputs, card, members)
     area = _area(execute, card, state)
     _check_catalogue(execute, state)
-    uploads = _uploads(execute, caller, state)
+    uploads = named_uploads(execute.inputs.uploads, caller, state, kind=_kind)
     check_subscriber(execute.subscriber, state.settings)
     check_images({p: r for p, r in uploads.items() if p.startswith(_IMAGERY)}, area)
     if source is None:
@@ -125,26 +130,5 @@ def _check_catalogue(execute: Execute, state: State) -> None:
         raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
 
 
-def _uploads(execute: Execute, caller: Caller, state: State) -> dict[str, UploadRecord]:
-    """Return the records of all uploads a request names, by JSON Pointer; raises InvalidRequest at the unusable."""
-    found: dict[str, UploadRecord] = {}
-    faults = []
-    for pointer, upload in execute.inputs.uploads.items():
-        wanted = "image" if pointer.startswith(_IMAGERY) else "vector"
-        try:
-            record = state.uploads.read(own_upload(upload, caller, state))
-        except UnknownUpload as error:
-            faults.append(Fault(pointer, error.detail))
-            continue
-        found[pointer] = record
-        if record.kind != wanted:
-            faults.append(Fault(pointer, f"{upload} is {_a(record.kind)} file; {_a(wanted)} file is needed here"))
-        if record.expires <= now():  # it is deleted any moment; one that a job names by then is not
-            faults.append(Fault(pointer, f"{upload} expired on {record.expires:%Y-%m-%d}: send the file again"))
-    if faults:
-        raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
-    return found
-
-
-def _a(kind: str) -> str:
-    return "an image" if kind == "image" else "a vector"
+def _kind(pointer: str) -> UploadKind:
+    return "image" if pointer.startswith(_IMAGERY) else "vector"

@@ -16,7 +16,7 @@ from jobs.record import JobRecord, LiveRecord
 from jobs.surrogates import check_writable
 from models.errors import CityzonesError
 from service.access import Caller
-from service.checking import Checked, check_request
+from service.asking import Asked, check_request
 from service.sizes import asked_km2, is_small
 from service.state import State
 
@@ -69,7 +69,7 @@ def submit(process: str, body: bytes, caller: Caller, state: State, *, key: str 
         raise
 
 
-def _create(checked: Checked, caller: Caller, state: State, reserved: Reservation | None = None) -> JobRecord:
+def _create(checked: Asked, caller: Caller, state: State, reserved: Reservation | None = None) -> JobRecord:
     job = reserved.job if reserved else new_id("job")
     with state.quotas.admitted(caller.tenant, job, asked_km2(checked)):
         request = state.jobs.create(checked.process, checked.execute, tenant=caller.tenant, job=job)
@@ -82,7 +82,7 @@ def _create(checked: Checked, caller: Caller, state: State, reserved: Reservatio
     except QueueUnavailable as error:
         log.warning("%s was created while the queue is down: %s", request.job, error.detail)
         return record.model_copy(update={"message": QUEUE_DOWN})
-    log.info("%s was created: %s with %s", request.job, request.process, checked.card.id)
+    log.info("%s was created: %s, %s", request.job, request.process, checked.told)
     return record
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import BaseModel
+
+from jobs.annotation.request import ProjectInputs
 from jobs.area import CRS84
 from jobs.errors import InvalidRequest
 from jobs.request import Inputs
@@ -72,6 +75,14 @@ _BBOX: Final[dict[str, Any]] = {
 }
 
 
+_OF_PROJECT: Final = {
+    "tiles": ("Tiles", "Pictures uploaded before: red, green and blue, or one band; in other than bytes, stretched."),
+    "title": ("Title", "What the project is called on its pages."),
+    "neighbourhood": ("Neighbourhood", "Side in pixels of the blocks inside which masks are clustered."),
+    "clusters": ("Clusters", "How many clusters a neighbourhood has at first; those that mix classes are split."),
+}
+
+
 def _geojson(kind: str, member: str) -> dict[str, Any]:
     """Return the outline of a GeoJSON object; written out, as the OGC schema takes no reference at this depth."""
     return {
@@ -106,7 +117,18 @@ def describe_inputs(members: Sequence[Card], default: str) -> dict[str, dict[str
     if all(_reads_pictures(card) for card in members):
         told |= _OF_PICTURES
         del schemas["imagery"]["properties"]["stac"]
-    required = set(Inputs.model_json_schema().get("required", ()))
+    return _described(schemas, told, Inputs)
+
+
+def describe_project() -> dict[str, dict[str, Any]]:
+    """Return the description of each input of the process that prepares an annotation project, by name."""
+    return _described(field_schemas(ProjectInputs), _OF_PROJECT, ProjectInputs)
+
+
+def _described(
+    schemas: Mapping[str, dict[str, Any]], told: Mapping[str, tuple[str, str]], model: type[BaseModel]
+) -> dict[str, dict[str, Any]]:
+    required = set(model.model_json_schema().get("required", ()))
     return {
         name: {
             "title": told[name][0],

@@ -6,23 +6,31 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from jobs.annotation.request import MOST_PIXELS, MOST_TILES
+from jobs.annotation.request import PROCESS as PROJECT
 from jobs.errors import UnknownProcess
 from jobs.public.bodies import Link, Process, ProcessSummary
 from jobs.settings import Settings
 from models.cards import Card, cards
 from models.classes import CLASSES
-from service.inputs import describe_inputs
+from service.annotation.checking import OUTPUT as PROJECT_OUTPUT
+from service.inputs import describe_inputs, describe_project
 
-TITLES: Final = {"local-climate-zones": "Local Climate Zones", "land-cover": "Land cover"}
+TITLES: Final = {
+    "local-climate-zones": "Local Climate Zones", "land-cover": "Land cover", PROJECT: "Annotation project",
+}  # fmt: skip
 _KEYWORDS: Final = {
     "local-climate-zones": ["land cover", "urban climate", "sentinel-2", "parcels"],
     "land-cover": ["land cover", "aerial imagery", "sealing", "parcels"],
+    PROJECT: ["land cover", "annotation", "training data"],
 }
 _TOLD: Final = {
     "local-climate-zones": "Maps the 17 Local Climate Zones of Stewart & Oke (2012) from Sentinel-2 imagery, with "
     "building heights where they are given, per pixel, per 100 m scene cell or per parcel.",
     "land-cover": "Maps nine land cover classes from sub-metre aerial or satellite pictures, per pixel or per parcel, "
     "with the sealed, green and building share of every parcel.",
+    PROJECT: "Cuts pictures into masks and puts masks that look alike into clusters, which people then label on pages "
+    "of this service: training data of land cover in a fraction of the clicks.",
 }
 _COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 OUTPUT_TYPES: Final = {
@@ -56,13 +64,17 @@ def offered() -> dict[str, list[Card]]:
     return {product: members for product, members in found.items() if members}
 
 
+def process_ids() -> list[str]:
+    """Return the ids of all processes: those that map, and the one that prepares annotation."""
+    return [*offered(), PROJECT]
+
+
 def models_of(process: str) -> list[Card]:
-    """Return the cards of a process; raises UnknownProcess naming those there are."""
-    known = offered()
-    if process not in known:
-        msg = f"there is no process {process!r}; known processes: {', '.join(known)}"
+    """Return the cards of a process, none where it does not map; raises UnknownProcess naming those there are."""
+    if process not in process_ids():
+        msg = f"there is no process {process!r}; known processes: {', '.join(process_ids())}"
         raise UnknownProcess(msg)
-    return known[process]
+    return offered().get(process, [])
 
 
 def default_model(process: str, settings: Settings) -> str:
@@ -96,12 +108,14 @@ def summary(process: str, public_url: str) -> ProcessSummary:
 def describe(process: str, settings: Settings) -> Process:
     """Return a process in full; raises UnknownProcess."""
     members = models_of(process)
+    if process == PROJECT:
+        return _project(settings)
     return Process(
         **summary(process, settings.public_url).model_dump(),
         inputs=describe_inputs(members, default_model(process, settings)),
         outputs={name: _output(*facts) for name, facts in OUTPUT_TYPES.items()},
         models=[card_facts(card, settings) for card in members],
-        classes=[{"code": c.code, "label": c.label, "name": c.name, "colour": c.colour} for c in CLASSES[process]],
+        classes=_classes(process),
         limits={
             "min_km2": min(c.limits.min_km2 for c in members),
             "max_km2": max(c.limits.max_km2 for c in members),
@@ -111,6 +125,25 @@ def describe(process: str, settings: Settings) -> Process:
             "max_features": settings.max_features,
         },
     )
+
+
+def _project(settings: Settings) -> Process:
+    return Process(
+        **summary(PROJECT, settings.public_url).model_dump(),
+        inputs=describe_project(),
+        outputs={"project": _output(*PROJECT_OUTPUT)},
+        models=[],
+        classes=_classes("land-cover"),
+        limits={
+            "max_tiles": MOST_TILES,
+            "max_tile_pixels": MOST_PIXELS,
+            "max_upload_bytes": settings.max_upload_bytes,
+        },
+    )
+
+
+def _classes(product: str) -> list[dict[str, Any]]:
+    return [{"code": c.code, "label": c.label, "name": c.name, "colour": c.colour} for c in CLASSES[product]]
 
 
 def card_facts(card: Card, settings: Settings) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from shapely.geometry import box
 
 from jobs.area import WGS84, utm_grid
 from jobs.plan import block_side, count_blocks
-from service.checking import Checked
+from service.annotation.checking import CheckedProject
+from service.asking import Asked
 from service.state import State
 
 # Files beyond this take longer to read than a block to map.
 SMALL_BYTES: Final = 32 * 1024**2
 
 
-def is_small(checked: Checked, state: State) -> bool:
+def is_small(checked: Asked, state: State) -> bool:
     """Say whether a job is one block of quick work, which need not wait behind whole cities."""
     if sum(record.size for record in checked.uploads) > SMALL_BYTES:
         return False
+    if isinstance(checked, CheckedProject):
+        return len(checked.uploads) == 1
     if checked.source is not None:
         return len(checked.source.blocks) == 1
     side = block_side(checked.card, state.settings.block_pixels)
@@ -28,13 +31,13 @@ def is_small(checked: Checked, state: State) -> bool:
     return all(max(facts["width"], facts["height"]) <= side for facts in images)
 
 
-def asked_km2(checked: Checked) -> float:
+def asked_km2(checked: Asked) -> float:
     """Return the square kilometres a job will map, as quotas count them.
 
     That is its area of interest; else what its images' bounds enclose; and nothing where a finished job's
-    probabilities are used again.
+    probabilities are used again, or pictures are annotated.
     """
-    if checked.source is not None:
+    if isinstance(checked, CheckedProject) or checked.source is not None:
         return 0.0
     if checked.area is not None:
         return checked.area.km2

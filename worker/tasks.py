@@ -11,9 +11,6 @@ from celery.signals import task_postrun, worker_process_init
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
 from jobs.expiry import expire_jobs
 from jobs.idempotency import IdempotencyKeys
-from jobs.logs import Level
-from jobs.pace import Pace
-from jobs.plan import Plan
 from jobs.queue import ASSEMBLE, BLOCK, DELIVER, EXPIRE, PLAN, RECOVER, REPORT, enqueue, make_app
 from jobs.record import now
 from jobs.recover import recover, recover_callbacks
@@ -24,10 +21,9 @@ from worker.callbacks.delivery import deliver, report_progress
 from worker.callbacks.telling import tell_end, tell_progress
 from worker.context import Context
 from worker.memory import bound_memory, give_back
-from worker.pipeline.assembly import assemble
-from worker.pipeline.mapping import leave_unread, map_block, marker_key
-from worker.pipeline.planning import make_plan
-from worker.pipeline.steps import ATTEMPTS, step, still_wanted
+from worker.pipeline.markers import marker_key
+from worker.pipeline.steps import ATTEMPTS, step, tell
+from worker.works import Work, plan_work, planned_work
 
 bound_memory()
 settings = Settings()
@@ -73,14 +69,13 @@ def plan_job(job: str) -> None:
             return
         context.live.update(job, state="running", started=_started(context, job))
         tell_progress(context, job)
-        plan = make_plan(context, job)
-        todo = _unmapped(context, plan)
-        _announce(context, plan)
-        told = f"{plan.km2:.4g} km2 with {plan.model}: {len(plan.blocks)} blocks, {len(todo)} to map"
-        _tell(context, job, "plan", told)
-        if len(plan.blocks) == 1:
-            _map(context, plan, plan.blocks[0].id, last=attempt.last)
-            _finish(context, plan)
+        work = plan_work(context, job)
+        todo = _undone(context, work)
+        _announce(context, work)
+        tell(context, job, "plan", f"{work.told}: {len(work.blocks)} blocks, {len(todo)} to do")
+        if len(work.blocks) == 1:
+            _run(context, work, work.blocks[0], last=attempt.last)
+            _finish(context, work)
             return
         for block in todo:
             enqueue(app, BLOCK, job, block)
@@ -93,10 +88,10 @@ def block_task(job: str, block: str) -> None:
     """Map one block of a planned job; the last one enqueues the assembly."""
     context = _contexts[0]
     with step(context, job, block) as attempt:
-        plan = context.store.plan(job) if attempt.wanted else None
-        if plan is None:
+        work = planned_work(context, job) if attempt.wanted else None
+        if work is None:
             return
-        if _map(context, plan, block, last=attempt.last) >= len(plan.blocks):
+        if _run(context, work, block, last=attempt.last) >= len(work.blocks):
             enqueue(app, ASSEMBLE, job)
 
 
@@ -105,14 +100,13 @@ def assemble_job(job: str) -> None:
     """Turn the blocks of a job into its outputs; blocks that are missing after all are enqueued again."""
     context = _contexts[0]
     with step(context, job, "assemble") as attempt:
-        plan = context.store.plan(job) if attempt.wanted else None
-        if plan is None:
+        work = planned_work(context, job) if attempt.wanted else None
+        if work is None:
             return
-        missing = _unmapped(context, plan)
-        if missing:
+        if _undone(context, work):
             enqueue(app, PLAN, job)
             return
-        _finish(context, plan)
+        _finish(context, work)
 
 
 @app.task(name=RECOVER)
@@ -144,57 +138,44 @@ def expire() -> None:
     IdempotencyKeys(context.storage).forget_old()
 
 
-def _map(context: Context, plan: Plan, block: str, *, last: bool) -> int:
-    """Map a block and return how many of the job are mapped; one that can never be read is left empty."""
+def _run(context: Context, work: Work, block: str, *, last: bool) -> int:
+    """Do a block and return how many of the job are done."""
     started = time.monotonic()
-    chosen = next(b for b in plan.blocks if b.id == block)
-    try:
-        map_block(context, plan, chosen, still_wanted=still_wanted(context, plan.job))
-    except ImageryUnavailable as error:
-        if not last:
-            raise
-        _tell(context, plan.job, block, f"left empty: {error.detail}", level="warning")
-        leave_unread(context, plan, chosen, error.detail)
-    _tell(context, plan.job, block, f"mapped in {time.monotonic() - started:.2f} s")
-    done = context.live.block_done(plan.job, block)
-    tell_progress(context, plan.job)
-    live = context.live.read(plan.job)
+    work.run(block, last=last)
+    tell(context, work.job, block, f"done in {time.monotonic() - started:.2f} s")
+    done = context.live.block_done(work.job, block)
+    tell_progress(context, work.job)
+    live = context.live.read(work.job)
     if live and live.blocks_total:
         return done
-    _announce(context, plan)
-    return len(plan.blocks) - len(_unmapped(context, plan))
+    _announce(context, work)
+    return len(work.blocks) - len(_undone(context, work))
 
 
-def _finish(context: Context, plan: Plan) -> None:
+def _finish(context: Context, work: Work) -> None:
     started = time.monotonic()
-    _tell(context, plan.job, "assemble", f"putting {len(plan.blocks)} blocks together")
-    assemble(context, plan, still_wanted=still_wanted(context, plan.job))
-    tell_end(context, plan.job)
-    Pace(context.live).note(plan, context.store.read(plan.job))
-    log.info("%s assembled in %.2f s", plan.job, time.monotonic() - started)
+    tell(context, work.job, "assemble", f"putting {len(work.blocks)} blocks together")
+    work.finish()
+    tell_end(context, work.job)
+    work.note_pace()
+    log.info("%s assembled in %.2f s", work.job, time.monotonic() - started)
 
 
-def _tell(context: Context, job: str, step: str, message: str, *, level: Level = "info") -> None:
-    """Say something to the job's owner and to the operator."""
-    log.log(logging.getLevelNamesMapping()[level.upper()], "%s %s: %s", job, step, message)
-    context.store.logs.write(job, step, message, level=level)
-
-
-def _announce(context: Context, plan: Plan) -> None:
+def _announce(context: Context, work: Work) -> None:
     """Write the live record of a planned job, also where Redis has forgotten it."""
-    started = _started(context, plan.job)
-    context.live.update(plan.job, state="running", started=started, phase="mapping", blocks_total=len(plan.blocks))
-    for warned in plan.warnings:
-        context.live.warn(plan.job, warned)
-        context.store.logs.write(plan.job, "plan", warned.detail, level="warning")
+    started = _started(context, work.job)
+    context.live.update(work.job, state="running", started=started, phase=work.phase, blocks_total=len(work.blocks))
+    for warned in work.warnings:
+        context.live.warn(work.job, warned)
+        context.store.logs.write(work.job, "plan", warned.detail, level="warning")
 
 
-def _unmapped(context: Context, plan: Plan) -> list[str]:
+def _undone(context: Context, work: Work) -> list[str]:
     """Return the blocks without a marker in storage, and tell Redis of those with one."""
-    found = set(context.storage.keys(f"jobs/{plan.job}/blocks"))
-    done = [b.id for b in plan.blocks if marker_key(plan.job, b.id) in found]
-    context.live.block_done(plan.job, *done)
-    return [b.id for b in plan.blocks if b.id not in set(done)]
+    found = set(context.storage.keys(f"jobs/{work.job}/blocks"))
+    done = [block for block in work.blocks if marker_key(work.job, block) in found]
+    context.live.block_done(work.job, *done)
+    return [block for block in work.blocks if block not in set(done)]
 
 
 def _started(context: Context, job: str) -> str:

@@ -111,15 +111,21 @@ class ProjectFiles:
         self._place = f"jobs/{job}/annotation"
         self.job = job
 
-    def write(self, project: Project, masks: MaskTable, forest: Forest) -> None:
-        """Write everything but the tiles' rasters, which are there already."""
-        self.storage.put(self._key("masks.npz"), packed(masks))
-        self.storage.put(self._key("trees.npz"), packed(forest))
-        self.storage.create(self._key("project.json"), project.model_dump_json(indent=1).encode())
+    def write(self, project: Project, masks: MaskTable, forest: Forest, features: NDArray[np.float32]) -> None:
+        """Write everything but the tiles' rasters, which are there already; `features` are (mask, feature)."""
+        self.storage.put(self._key("masks.npz"), _packed(masks))
+        self.storage.put(self._key("trees.npz"), _packed(forest))
+        self.storage.put(self._key("features.npz"), _archive(features=features))
+        self.storage.create(self.project_key, project.model_dump_json(indent=1).encode())
+
+    @property
+    def project_key(self) -> str:
+        """Where the record of the project lies."""
+        return self._key("project.json")
 
     def project(self) -> Project:
         """Return the project; raises UnknownProject where the job has none."""
-        data = self.storage.get(self._key("project.json"))
+        data = self.storage.get(self.project_key)
         if data is None:
             msg = f"{self.job} has no annotation project; execute the process annotation-project and wait for its end"
             raise UnknownProject(msg)
@@ -133,6 +139,10 @@ class ProjectFiles:
         """Return the trees of clusters."""
         return Forest(**self._arrays("trees.npz"))
 
+    def features(self) -> NDArray[np.float32]:
+        """Return what describes every mask, (mask, feature)."""
+        return np.asarray(self._arrays("features.npz")["features"])
+
     def image_key(self, tile: int) -> str:
         """Return where a tile's image lies: a GeoTIFF of three bands, uint8."""
         return self._key(f"tiles/{tile:04d}/image.tif")
@@ -143,7 +153,7 @@ class ProjectFiles:
 
     def write_predictions(self, version: int, predictions: Predictions) -> None:
         """Write what a classifier that learnt from the project's first `version` edits says."""
-        self.storage.put(self._key(f"predictions/{version:08d}.npz"), packed(predictions))
+        self.storage.put(self._key(f"predictions/{version:08d}.npz"), _packed(predictions))
 
     def newest_predictions(self) -> int | None:
         """Return the version that the newest predictions were learnt from, None where there are none."""
@@ -166,8 +176,12 @@ class ProjectFiles:
         return f"{self._place}/{name}"
 
 
-def packed(arrays: MaskTable | Forest | Predictions) -> bytes:
+def _packed(arrays: MaskTable | Forest | Predictions) -> bytes:
+    return _archive(**{f.name: getattr(arrays, f.name) for f in fields(arrays)})
+
+
+def _archive(**arrays: NDArray[Any]) -> bytes:
     """Return arrays as an .npz file; the same arrays give the same bytes."""
     out = io.BytesIO()
-    np.savez_compressed(out, **{f.name: getattr(arrays, f.name) for f in fields(arrays)})
+    np.savez_compressed(out, allow_pickle=False, **arrays)
     return out.getvalue()

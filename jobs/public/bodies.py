@@ -176,10 +176,10 @@ class Estimate(Body):
     """What a job would come to. Seconds count from its start, drawn from the last jobs of the model."""
 
     processID: str  # noqa: N815 - the standard's name
-    model: str
-    resolution: float = Field(description="metres a pixel of the map")
-    km2: float
-    pixels: int = Field(description="pixels of the map")
+    model: str | None = None
+    resolution: float | None = Field(None, description="metres a pixel of the map")
+    km2: float | None = None
+    pixels: int = Field(description="pixels of the map, or of the tiles to be annotated")
     blocks: int
     seconds: float
     seconds_drawn_from: int = Field(description="how many finished jobs the seconds are drawn from; 0: a rule of thumb")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from jobs.annotation.request import PROCESS
 from jobs.errors import UnknownJob, UnknownUpload
 from jobs.public import problems
 from jobs.public.bodies import Blocks, Link, ProblemBody, StatusInfo
@@ -70,6 +71,17 @@ def failure_problem(failure: FailureRecord, public_url: str) -> ProblemBody:
     return ProblemBody.model_validate(members)
 
 
+def _shown(record: JobRecord, here: str, url: str) -> list[Link]:
+    """Return where what a job has made is looked at."""
+    if record.process != PROCESS:
+        return [Link(href=f"{here}/tiles", rel=f"{_REL}/tilesets-map", title="The map as tiles (TileJSON)")]
+    page = f"{url}/annotate#{record.job}"
+    return [
+        Link(href=page, rel="edit", type="text/html", title="The pages to annotate it"),
+        Link(href=f"{here}/annotation", rel="related", title="The project, for programs"),
+    ]
+
+
 def _links(record: JobRecord, url: str) -> list[Link]:
     here = f"{url}/jobs/{record.job}"
     links = [
@@ -79,7 +91,7 @@ def _links(record: JobRecord, url: str) -> list[Link]:
     ]
     if record.state == "successful" and not record.deleted:
         links.append(Link(href=f"{here}/results", rel=f"{_REL}/results", title="Results"))
-        links.append(Link(href=f"{here}/tiles", rel=f"{_REL}/tilesets-map", title="The map as tiles (TileJSON)"))
+        links += _shown(record, here, url)
     if record.state == "failed":
         links.append(
             Link(href=f"{here}/results", rel=f"{_REL}/exceptions", type=problems.MEDIA_TYPE, title="Why it failed")

@@ -6,8 +6,8 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from jobs.asking import parse_asked
 from jobs.errors import UnknownJob
-from jobs.request import Execute
 from jobs.uploads.records import UploadRecord
 from jobs.uploads.store import UploadStore
 
@@ -50,8 +50,8 @@ def _needed(jobs: JobStore) -> set[str]:
     found: set[str] = set()
     for job in jobs.unfinished():
         try:
-            execute = Execute.model_validate(jobs.request(job).execute)
+            request = jobs.request(job)
         except UnknownJob:
             continue
-        found |= set(execute.inputs.uploads.values())
+        found |= set(parse_asked(request.process, request.execute).inputs.uploads.values())
     return found

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi.routing import APIRoute
 
+from jobs.annotation.request import ProjectExecute
 from jobs.public import problems
 from jobs.public.bodies import ProblemBody
 from jobs.request import Execute
@@ -49,7 +50,8 @@ def operation_id(route: APIRoute) -> str:
 def complete(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Make FastAPI's document say all that holds; doing it twice changes nothing."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= Execute.model_json_schema(ref_template=_TEMPLATE).get("$defs", {})
+    for body in (Execute, ProjectExecute):
+        schemas |= body.model_json_schema(ref_template=_TEMPLATE).get("$defs", {})
     schemas["ProblemBody"] = _problem_body()
     execution = document["paths"]["/processes/{process}/execution"]["post"]
     execution["callbacks"] = CALLBACKS

@@ -7,7 +7,7 @@ from typing import Any, Final
 from jobs.keys import KEY_ID
 from jobs.public import problems
 from jobs.request import JOB_ID, UPLOAD_ID
-from service.processes import offered
+from service.processes import process_ids
 
 # A path that does not fit is answered 404, as one that names nothing.
 _IDS: Final[dict[tuple[str, str], str]] = {
@@ -26,7 +26,7 @@ def exact(parameter: dict[str, Any]) -> dict[str, Any]:
     if place in _IDS:
         schema["pattern"] = _IDS[place]
     elif place == ("path", "process"):
-        schema["enum"] = list(offered())
+        schema["enum"] = process_ids()
     elif place == ("path", "code"):
         schema["enum"] = list(problems.PROBLEMS)
     return parameter | {"schema": schema}

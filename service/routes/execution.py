@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, Header, Request, Response
 
+from jobs.annotation.request import ProjectExecute
 from jobs.public.bodies import JSON, Estimate, StatusInfo
 from jobs.public.problems import RequestError
 from jobs.public.status import POLL_SECONDS, status_info
 from jobs.request import Execute
 from service.access import Submitter
-from service.checking import check_request
+from service.asking import check_request
 from service.estimates import estimate_job
 from service.examples import EXECUTE_EXAMPLES
 from service.execution import decode, submit
@@ -23,12 +24,15 @@ router = APIRouter(tags=["Jobs"])
 
 _KEY = "1-255 visible ASCII characters of your choice; within a day, the same key and body are the same job"
 
+_TEMPLATE = "#/components/schemas/{model}"
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             JSON: {
-                "schema": Execute.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "schema": {
+                    "anyOf": [kind.model_json_schema(ref_template=_TEMPLATE) for kind in (Execute, ProjectExecute)]
+                },
                 "examples": EXECUTE_EXAMPLES,
             }
         },

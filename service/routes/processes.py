@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from jobs.public.bodies import Link, Process, ProcessList
-from service.processes import describe, offered, summary
+from service.processes import describe, process_ids, summary
 from service.state import Parts
 
 router = APIRouter(tags=["Processes"])
@@ -20,7 +20,7 @@ def process_list(
     offset: Annotated[int, Query(ge=0, le=10_000, description="skip so many; the next link sets it")] = 0,
 ) -> ProcessList:
     """Return the processes in short, and a `next` link where there are more."""
-    here, known = f"{parts.settings.public_url}/processes", list(offered())
+    here, known = f"{parts.settings.public_url}/processes", process_ids()
     links = [Link(href=f"{here}?limit={limit}&offset={offset}", rel="self", title="This page")]
     if len(known) > offset + limit:
         links.append(Link(href=f"{here}?limit={limit}&offset={offset + limit}", rel="next", title="More processes"))

@@ -19,7 +19,8 @@ from models.cards import card_of
 from worker.context import Context
 from worker.pipeline import probabilities
 from worker.pipeline.assembly import assemble
-from worker.pipeline.mapping import map_block, marker_key
+from worker.pipeline.mapping import map_block
+from worker.pipeline.markers import marker_key
 from worker.pipeline.planning import make_plan
 from worker.products.doubts import BANDS, NODATA
 

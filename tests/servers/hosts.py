@@ -47,7 +47,7 @@ class Host:
     @property
     def blocks(self) -> set[str]:
         """The blocks it has mapped, by its log."""
-        return set(re.findall(r" (\w+): mapped in ", self.process.log.read_text()))
+        return set(re.findall(r" (\w+): done in ", self.process.log.read_text()))
 
 
 class Installation:

@@ -69,7 +69,8 @@ def squares_project(store: JobStore, job: str | None = None, *, tiles: int = 2) 
             for t, r, c in places
         ),
     )
-    files.write(project, table, _forest(table, kinds.ravel().astype(float) + rng.normal(0, 0.05, kinds.size)))
+    feature = kinds.ravel().astype(np.float32) + rng.normal(0, 0.05, kinds.size).astype(np.float32)
+    files.write(project, table, _forest(table, feature), feature[:, None])
     finish(store, job, {})
     return Squares(job, files, truth)
 

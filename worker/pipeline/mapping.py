@@ -22,6 +22,7 @@ from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window_with_extras, padded_window
 from worker.parcels.vectors.partition import read_part
 from worker.pipeline import probabilities, reasons
+from worker.pipeline.markers import marker_key
 from worker.pipeline.sums import write_sums
 from worker.pipeline.vectors import buildings_folder
 from worker.pipeline.waiting import while_wanted
@@ -68,11 +69,6 @@ def serving_card(plan: Plan) -> Card:
     """Return the card a job maps with: where its map is of scene cells, that of the network's graph for those."""
     card = card_of(plan.model)
     return card.for_scenes() if plan.scene_graph else card
-
-
-def marker_key(job: str, block: str) -> str:
-    """Return the key whose existence says that a block is mapped."""
-    return f"jobs/{job}/blocks/{block}.json"
 
 
 def unread_folder(job: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
+from jobs.logs import Level
 from jobs.store import cancelled_key
 from models.errors import CityzonesError, WeightsUnavailable
 from worker.callbacks.telling import tell_end
@@ -102,3 +103,9 @@ def _leave(context: Context, job: str) -> None:
     """Delete what a dismissed job's running steps have written since it was dismissed."""
     if context.store.ended(job) == "dismissed":
         context.store.sweep(job)
+
+
+def tell(context: Context, job: str, step: str, message: str, *, level: Level = "info") -> None:
+    """Say something to the job's owner and to the operator."""
+    log.log(logging.getLevelNamesMapping()[level.upper()], "%s %s: %s", job, step, message)
+    context.store.logs.write(job, step, message, level=level)

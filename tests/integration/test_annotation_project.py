@@ -1,0 +1,116 @@
+"""The process annotation-project on the whole stack: pictures in, masks and clusters out, labels saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from service.client import Client
+from service.stack.embedded import EmbeddedStack
+from tests.journeys import finish
+
+PROJECT = "annotation-project"
+SIDE = 256
+
+
+def picture(path: Path, *, seed: int, dtype: str = "uint8", bands: int = 3, nodata: bool = False) -> Path:
+    """Write a GeoTIFF of fields and roofs: a chequerboard of unequal rectangles in four colours, with noise."""
+    rng = np.random.default_rng(seed)
+    ground = np.zeros((SIDE, SIDE), int)
+    for _ in range(40):
+        row, column, height, width = (*rng.integers(0, SIDE - 20, 2), *rng.integers(16, 60, 2))
+        ground[row : row + height, column : column + width] = rng.integers(0, 4)
+    colours = np.array([(70, 110, 60), (190, 170, 140), (60, 80, 150), (200, 80, 70)])
+    image = np.clip(colours[ground] + rng.normal(0, 4, (SIDE, SIDE, 3)), 1, 255)
+    image = np.zeros_like(image) if nodata else image
+    values = np.moveaxis(image * (40 if dtype == "uint16" else 1), -1, 0)[:bands].astype(dtype)
+    place = {"crs": "EPSG:32633", "transform": from_origin(390_000 + seed * 128, 5_820_000, 0.5, 0.5)}
+    with rasterio.open(
+        path, "w", driver="GTiff", count=bands, height=SIDE, width=SIDE, dtype=dtype, nodata=0, **place
+    ) as target:
+        target.write(values)
+    return path
+
+
+def ask(stack: EmbeddedStack, method: str, path: str, **told: Any) -> httpx.Response:
+    return httpx.request(method, f"{stack.url}{path}", timeout=60, **told)
+
+
+def begin(stack: EmbeddedStack, inputs: dict[str, Any]) -> httpx.Response:
+    return ask(stack, "POST", f"/processes/{PROJECT}/execution", json={"inputs": inputs})
+
+
+@pytest.fixture(scope="module")
+def tiles(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("tiles")
+    client = Client(stack.url)
+    return {
+        "bytes": client.upload(picture(folder / "bytes.tif", seed=1))["upload"],
+        "words": client.upload(picture(folder / "words.tif", seed=2, dtype="uint16"))["upload"],
+        "grey": client.upload(picture(folder / "grey.tif", seed=3, bands=1))["upload"],
+        "empty": client.upload(picture(folder / "empty.tif", seed=4, nodata=True))["upload"],
+    }
+
+
+def test_pictures_become_a_project(stack: EmbeddedStack, tiles: dict[str, str]) -> None:
+    inputs = {"tiles": list(tiles.values()), "title": "Four pictures", "clusters": 6}
+    status = finish(Client(stack.url), inputs, process=PROJECT)
+    assert status["status"] == "successful", status
+    job = status["jobID"]
+    assert {w["code"] for w in status["warnings"]} == {"image-stretched", "image-grey", "image-empty"}
+    pages = next(link["href"] for link in status["links"] if link["rel"] == "edit")
+    assert pages == f"{stack.url}/annotate#{job}"
+    told = ask(stack, "GET", f"/jobs/{job}/annotation").json()
+    assert told["title"] == "Four pictures"
+    assert [tile["masks"] > 5 for tile in told["tiles"]] == [True, True, True, False]
+    assert told["masks"] == sum(tile["masks"] for tile in told["tiles"])
+    assert told["pixels"] == 3 * SIDE**2  # every valid pixel is in a mask
+    clusters = ask(stack, "GET", f"/jobs/{job}/annotation/neighbourhoods/0").json()["clusters"]
+    assert len(clusters) == 6
+    node = clusters[0]["node"]
+    masks = ask(stack, "GET", f"/jobs/{job}/annotation/neighbourhoods/0/clusters/{node}").json()["masks"]
+    edit = {"kind": "label", "masks": [mask["mask"] for mask in masks], "code": 5, "source": "cluster"}
+    saved = ask(stack, "POST", f"/jobs/{job}/annotation/edits", json={"base": 0, "who": "ana", "edit": edit})
+    assert saved.json() == {"version": 1, "status": "saved"}
+    assert ask(stack, "GET", f"/jobs/{job}/annotation").json()["labelled"] == len(masks)
+    results = ask(stack, "GET", f"/jobs/{job}/results").json()
+    assert httpx.get(results["project"]["href"], timeout=60).json()["job"] == job
+
+
+def test_tiles_without_a_valid_pixel_are_no_project(stack: EmbeddedStack, tiles: dict[str, str]) -> None:
+    status = finish(Client(stack.url), {"tiles": [tiles["empty"]]}, process=PROJECT)
+    assert status["problem"]["code"] == "bad-image"
+    assert "no tile holds a valid pixel" in status["problem"]["detail"]
+
+
+def test_an_estimate_names_tiles_and_pixels(stack: EmbeddedStack, tiles: dict[str, str]) -> None:
+    body = {"inputs": {"tiles": [tiles["bytes"], tiles["words"]]}}
+    told = ask(stack, "POST", f"/processes/{PROJECT}/estimate", json=body).json()
+    assert (told["blocks"], told["pixels"]) == (2, 2 * SIDE**2)
+    assert "model" not in told
+
+
+@pytest.mark.parametrize(
+    ("inputs", "pointer"),
+    [
+        ({}, "/inputs/tiles"),
+        ({"tiles": []}, "/inputs/tiles"),
+        ({"tiles": ["upl_" + "0" * 26]}, "/inputs/tiles/0"),
+        ({"tiles": ["grey", "grey"]}, "/inputs"),
+        ({"tiles": ["grey"], "clusters": 1}, "/inputs/clusters"),
+        ({"tiles": ["grey"], "neighborhood": 512}, "/inputs/neighborhood"),
+    ],
+)
+def test_what_is_no_project_is_refused(
+    stack: EmbeddedStack, tiles: dict[str, str], inputs: dict[str, Any], pointer: str
+) -> None:
+    named = {name: [tiles.get(t, t) for t in value] if name == "tiles" else value for name, value in inputs.items()}
+    answer = begin(stack, named)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer
