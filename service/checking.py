@@ -55,7 +55,7 @@ def check_map(process: str, body: Any, caller: Caller, state: State) -> Checked:
     check_inputs(execute.inputs, card, members)
     area = _area(execute, card, state)
     _check_catalogue(execute, state)
-    uploads = named_uploads(execute.inputs.uploads, caller, state, kind=_kind)
+    uploads = named_uploads(execute.inputs.uploads, caller, state, kinds=_kinds)
     check_subscriber(execute.subscriber, state.settings)
     check_images({p: r for p, r in uploads.items() if p.startswith(_IMAGERY)}, area)
     if source is None:
@@ -130,5 +130,5 @@ def _check_catalogue(execute: Execute, state: State) -> None:
         raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
 
 
-def _kind(pointer: str) -> UploadKind:
-    return "image" if pointer.startswith(_IMAGERY) else "vector"
+def _kinds(pointer: str) -> tuple[UploadKind, ...]:
+    return ("image",) if pointer.startswith(_IMAGERY) else ("vector",)

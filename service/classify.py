@@ -46,7 +46,7 @@ def classify_tile(
         raise RequestError("invalid-parameter", "scale and offset are finite numbers")
     found = inspect_file(path, "the image", settings)
     if found.kind != "image":
-        raise BadImage("classify takes an image, not a vector file: send a GeoTIFF")
+        raise BadImage(f"classify takes an image with its georeference, not a {found.kind}: send a GeoTIFF")
     _check_grid(found.facts, card)
     with safe_raster(path) as dataset:
         reflectance, valid = _read(dataset, card, scale, offset)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.inspection.facts import Inspection
-from jobs.inspection.raster import inspect_raster, safe_raster
-from jobs.inspection.signature import RASTERS, recognise
+from jobs.inspection.picture import inspect_picture
+from jobs.inspection.raster import DRIVERS, PICTURE_DRIVERS, inspect_raster, safe_raster
+from jobs.inspection.signature import PICTURES, RASTERS, recognise
 from jobs.settings import Settings
 
-__all__ = ["Inspection", "inspect_file", "safe_raster"]
+__all__ = ["DRIVERS", "PICTURE_DRIVERS", "Inspection", "inspect_file", "safe_raster"]
 
 
 def inspect_file(path: Path, filename: str, settings: Settings) -> Inspection:
@@ -21,6 +22,8 @@ def inspect_file(path: Path, filename: str, settings: Settings) -> Inspection:
     suffix = recognise(path, name)
     if suffix in RASTERS:
         return Inspection("image", suffix, inspect_raster(path, name, settings))
+    if suffix in PICTURES:
+        return Inspection("picture", suffix, inspect_picture(path, name))
     from jobs.inspection.vector import inspect_vector  # noqa: PLC0415 - pandas and Arrow, only where vectors come
 
     return Inspection("vector", suffix, inspect_vector(path, suffix, name, settings))

@@ -20,10 +20,10 @@ class Inspection:
     """A file that was recognised and found usable: what it is, its canonical suffix, what was read from its headers.
 
     `facts` is JSON-serialisable; `facts["crs"]` is an authority code or WKT, `facts["lonlat_bounds"]` is
-    west, south, east, north in degrees (None for a vector file without any geometry).
+    west, south, east, north in degrees (None for a vector file without any geometry); a picture has neither.
     """
 
-    kind: Literal["image", "vector"]
+    kind: Literal["image", "picture", "vector"]
     suffix: str
     facts: dict[str, Any]
 

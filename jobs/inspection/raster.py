@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from jobs.inspection.tiff import check_directories
 from jobs.settings import Settings
 
 DRIVERS: Final = ("GTiff", "JP2OpenJPEG")
+PICTURE_DRIVERS: Final = ("PNG", "JPEG")
 # A file may not reach beyond itself: no directory listing (no .aux.xml, .ovr, .msk), no PAM, no world file, and
 # curl only for names ending in a suffix that no name has.
 LOCAL_ENV: Final[dict[str, Any]] = {
@@ -31,6 +32,7 @@ LOCAL_ENV: Final[dict[str, Any]] = {
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GTIFF_VIRTUAL_MEM_IO": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".nothing-is-fetched",
     "CPL_VSIL_ZIP_ALLOWED_EXTENSIONS": ".nothing-is-unpacked",
     "GDAL_CACHEMAX": 128 * 1024**2,
@@ -52,15 +54,15 @@ _EXPECTED: Final = (CRSError, OSError, ValueError, ArithmeticError, MemoryError)
 
 
 @contextmanager
-def safe_raster(path: Path) -> Iterator[DatasetReader]:
-    """Open an uploaded image: GeoTIFF and JPEG 2000 drivers only, nothing beside the file, no network.
+def safe_raster(path: Path, drivers: Sequence[str] = DRIVERS) -> Iterator[DatasetReader]:
+    """Open an uploaded image: GeoTIFF and JPEG 2000 drivers only, or as told; nothing beside the file, no network.
 
     Raises BadImage for whatever GDAL cannot open, and for whatever it cannot read inside the `with` block.
     """
     try:
         with (
             rasterio.Env(**LOCAL_ENV),
-            DatasetReader(str(path.absolute()), driver=list(DRIVERS), sharing=False) as dataset,
+            DatasetReader(str(path.absolute()), driver=list(drivers), sharing=False) as dataset,
         ):
             yield dataset
     except RasterioError as error:

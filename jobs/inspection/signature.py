@@ -9,8 +9,10 @@ from typing import Final
 from jobs.errors import UnsupportedFormat
 
 RASTERS: Final = frozenset({".tif", ".jp2"})
+PICTURES: Final = frozenset({".png", ".jpg"})
 ACCEPTED: Final = (
-    "accepted are images as GeoTIFF, BigTIFF, COG or JPEG 2000, and polygons as GeoJSON, GeoPackage or GeoParquet"
+    "accepted are images as GeoTIFF, BigTIFF, COG or JPEG 2000, polygons as GeoJSON, GeoPackage or GeoParquet, and "
+    "pictures to be annotated as PNG or JPEG"
 )
 _HEAD_BYTES: Final = 4096
 _TAR_MARK: Final = (257, b"ustar")
@@ -24,6 +26,8 @@ _TAKEN: Final[dict[bytes, str]] = {
     b"\0\0\0\x0cjP  \r\n\x87\n": ".jp2",
     b"\xffO\xffQ": ".jp2",
     b"PAR1": ".parquet",
+    b"\x89PNG\r\n\x1a\n": ".png",
+    b"\xff\xd8\xff": ".jpg",
 }
 _REFUSED: Final[dict[bytes, str]] = {
     b"PK\x03\x04": "a ZIP archive: unpack it, and convert a shapefile to GeoPackage",
@@ -34,8 +38,6 @@ _REFUSED: Final[dict[bytes, str]] = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
     b"Rar!": "a RAR archive: unpack it first",
     b"(\xb5/\xfd": "a Zstandard archive: unpack it first",
-    b"\x89PNG": "a PNG, which holds no coordinates: export a GeoTIFF",
-    b"\xff\xd8\xff": "a JPEG, which holds no coordinates: export a GeoTIFF",
     b"GIF8": "a GIF: export a GeoTIFF",
     b"RIFF": "a RIFF file (WebP?): export a GeoTIFF",
     b"BM": "a bitmap: export a GeoTIFF",
@@ -49,7 +51,7 @@ _REFUSED: Final[dict[bytes, str]] = {
 
 
 def recognise(path: Path, name: str) -> str:
-    """Return the canonical suffix of what a file holds: .tif, .jp2, .geojson, .gpkg or .parquet.
+    """Return the canonical suffix of what a file holds: .tif, .jp2, .png, .jpg, .geojson, .gpkg or .parquet.
 
     Raises UnsupportedFormat, saying what was found and what is accepted.
     """

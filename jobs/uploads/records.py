@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from jobs.record import PUBLIC
 
-UploadKind = Literal["image", "vector"]
+UploadKind = Literal["image", "picture", "vector"]
 # How bytes come that do not come with the request itself: by a link signed for the bucket, or part by part.
 Way = Literal["direct", "resumable"]
 

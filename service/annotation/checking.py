@@ -36,7 +36,7 @@ class CheckedProject:
 def check_project(body: Any, caller: Caller, state: State) -> CheckedProject:
     """Check a decoded body; raises CityzonesError for everything a client can put right."""
     execute = parse_project(body)
-    uploads = named_uploads(execute.inputs.uploads, caller, state, kind=lambda _: "image")
+    uploads = named_uploads(execute.inputs.uploads, caller, state, kinds=lambda _: ("image", "picture"))
     faults = [Fault(pointer, told) for pointer, told in _unusable(uploads)]
     if faults:
         raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)

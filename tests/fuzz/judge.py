@@ -125,6 +125,8 @@ class Judge:
         return {str(p) for place in places if place and place.is_dir() for p in place.rglob("*")}
 
     def _used(self, record: dict[str, Any]) -> str:
+        if record["kind"] == "picture":
+            return "no map"
         if record["kind"] == "image":
             return self._tried(lambda: self._image(record))
         bounds, named = record["facts"]["lonlat_bounds"], {"upload": record["upload"]}

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.transform import from_origin
 
 from service.client import Client
@@ -38,6 +39,12 @@ def picture(path: Path, *, seed: int, dtype: str = "uint8", bands: int = 3, noda
     return path
 
 
+def jpeg(path: Path) -> Path:
+    with rasterio.open(picture(path.with_suffix(".tif"), seed=5)) as source:
+        Image.fromarray(np.moveaxis(source.read(), 0, -1)).save(path, quality=95)
+    return path
+
+
 def ask(stack: EmbeddedStack, method: str, path: str, **told: Any) -> httpx.Response:
     return httpx.request(method, f"{stack.url}{path}", timeout=60, **told)
 
@@ -54,12 +61,13 @@ def tiles(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> dic
         "bytes": client.upload(picture(folder / "bytes.tif", seed=1))["upload"],
         "words": client.upload(picture(folder / "words.tif", seed=2, dtype="uint16"))["upload"],
         "grey": client.upload(picture(folder / "grey.tif", seed=3, bands=1))["upload"],
+        "jpeg": client.upload(jpeg(folder / "roofs.jpg"))["upload"],
         "empty": client.upload(picture(folder / "empty.tif", seed=4, nodata=True))["upload"],
     }
 
 
 def test_pictures_become_a_project(stack: EmbeddedStack, tiles: dict[str, str]) -> None:
-    inputs = {"tiles": list(tiles.values()), "title": "Four pictures", "clusters": 6}
+    inputs = {"tiles": list(tiles.values()), "title": "Five pictures", "clusters": 6}
     status = finish(Client(stack.url), inputs, process=PROJECT)
     assert status["status"] == "successful", status
     job = status["jobID"]
@@ -67,10 +75,10 @@ def test_pictures_become_a_project(stack: EmbeddedStack, tiles: dict[str, str]) 
     pages = next(link["href"] for link in status["links"] if link["rel"] == "edit")
     assert pages == f"{stack.url}/annotate#{job}"
     told = ask(stack, "GET", f"/jobs/{job}/annotation").json()
-    assert told["title"] == "Four pictures"
-    assert [tile["masks"] > 5 for tile in told["tiles"]] == [True, True, True, False]
+    assert told["title"] == "Five pictures"
+    assert [tile["masks"] > 5 for tile in told["tiles"]] == [True, True, True, True, False]
     assert told["masks"] == sum(tile["masks"] for tile in told["tiles"])
-    assert told["pixels"] == 3 * SIDE**2  # every valid pixel is in a mask
+    assert told["pixels"] == 4 * SIDE**2  # every valid pixel is in a mask
     clusters = ask(stack, "GET", f"/jobs/{job}/annotation/neighbourhoods/0").json()["clusters"]
     assert len(clusters) == 6
     node = clusters[0]["node"]
@@ -114,3 +122,10 @@ def test_what_is_no_project_is_refused(
     answer = begin(stack, named)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_a_picture_without_georeference_is_no_map(stack: EmbeddedStack, tiles: dict[str, str]) -> None:
+    body = {"inputs": {"imagery": {"uploads": [tiles["jpeg"]]}}}
+    answer = ask(stack, "POST", "/processes/local-climate-zones/execution", json=body)
+    assert answer.status_code == 422
+    assert "a picture without georeference; an image file is needed here" in answer.json()["detail"]

@@ -7,7 +7,7 @@ from typing import Final
 
 from jobs.annotation.plan import ProjectPlan, TilePlan, freeze_plan, read_plan
 from jobs.annotation.request import parse_project
-from jobs.inspection import safe_raster
+from jobs.inspection import DRIVERS, PICTURE_DRIVERS, safe_raster
 from jobs.record import Warned
 from worker.annotation.tiles import Opener, plan_tile, stretched
 from worker.context import Context
@@ -37,7 +37,7 @@ def make_plan(context: Context, job: str) -> ProjectPlan:
 
 def opener(context: Context) -> Opener:
     """Return what opens an upload safely, from a copy on this machine."""
-    return lambda upload: safe_raster(context.uploads.local(upload, context.scratch))
+    return lambda upload: safe_raster(context.uploads.local(upload, context.scratch), (*DRIVERS, *PICTURE_DRIVERS))
 
 
 def _grey(tiles: Sequence[TilePlan]) -> list[Warned]:

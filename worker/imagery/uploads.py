@@ -80,7 +80,7 @@ def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: 
 def _image_record(uploads: UploadStore, upload: str, pointer: str) -> UploadRecord:
     record = uploads.read(upload)
     if record.kind != "image":
-        msg = f"{record.filename} is a vector file, not an image: name an upload of kind image"
+        msg = f"{record.filename} is a {record.kind}, not an image: name an upload of kind image"
         raise BadImage(msg, faults=[Fault(pointer, "not an image")])
     return record
 
