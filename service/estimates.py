@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,8 @@ from jobs.plan import block_side, cut_blocks, maps_cells
 from jobs.public.bodies import Estimate, Link, SceneFound, ScenesFound
 from jobs.record import Warned
 from jobs.scenes import catalogue
-from jobs.scenes.items import MOST_OVERPASSES, choose, overpasses
+from jobs.scenes.items import MOST_OVERPASSES, Choice, Usable, choose, cloud_cover, overpasses
+from jobs.scenes.pictures import Picture, Pictures, choose_pictures
 from service.annotation.checking import CheckedProject
 from service.asking import Asked
 from service.checking import Checked
@@ -142,18 +144,28 @@ def _looked_for(checked: Checked, state: State) -> tuple[ScenesFound | None, lis
 
 
 def _scenes(checked: Checked, state: State) -> ScenesFound | None:
-    """Return the scenes of the clearest overpasses: the job looks at them and takes those clearest over the area."""
+    """Return the scenes of the clearest overpasses: the job looks at them and takes those clearest over the area.
+
+    Of pictures, the newest: the job takes them until the area is covered.
+    """
     wanted = checked.execute.inputs.imagery.stac
     if wanted is None or checked.area is None:
         return None
-    found = catalogue.search(wanted, checked.area, state.settings)
-    choice = choose(found.items, wanted, checked.area, checked.card.input.bands)
-    days = overpasses(choice.usable, most=_NAMED)
-    likely = [scene for day in days[:MOST_OVERPASSES] for scene in day]
+    bands, pictured = checked.card.input.bands, checked.card.input.reflectance == "digital"
+    found = catalogue.search(wanted, checked.area, state.settings, by_cloud=not pictured)
+    choice: Choice | Pictures
+    likely: Sequence[Usable | Picture]
+    if pictured:
+        choice = choose_pictures(found.items, wanted, checked.area, bands)
+        days, likely = len({p.time.date() for p in choice.usable}), choice.usable[:_NAMED]
+    else:
+        choice = choose(found.items, wanted, checked.area, bands)
+        passes = overpasses(choice.usable, most=_NAMED)
+        days, likely = len(passes), [scene for day in passes[:MOST_OVERPASSES] for scene in day]
     return ScenesFound(
         catalogue=found.root,
         fitting=len(choice.usable),
         refused=dict(choice.refused),
-        overpasses=len(days),
-        likely=[SceneFound(id=s.item.id, datetime=s.time, cloud_cover=s.cloud_cover) for s in likely],
+        overpasses=days,
+        likely=[SceneFound(id=s.item.id, datetime=s.time, cloud_cover=cloud_cover(s.item)) for s in likely],
     )

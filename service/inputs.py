@@ -45,7 +45,8 @@ _OF_PICTURES: Final = {
         "Imagery",
         (
             "Pictures uploaded before, of red, green and blue: bytes, or other numbers, which are stretched. Several "
-            "are one mosaic. Or a finished job, whose probabilities are taken as they are."
+            "are one mosaic. Or a STAC search of a collection of pictures of bytes, all bands in one file, or a "
+            "finished job, whose probabilities are taken as they are."
         ),
     ),
 }
@@ -114,9 +115,8 @@ def describe_inputs(members: Sequence[Card], default: str) -> dict[str, dict[str
         del schemas["resolution"]
         told |= _OF_PIXELS
         schemas["units"]["enum"] = [unit for unit in schemas["units"]["enum"] if unit != "scene"]
-    if all(_reads_pictures(card) for card in members):
+    if all(card.input.reflectance == "digital" for card in members):
         told |= _OF_PICTURES
-        del schemas["imagery"]["properties"]["stac"]
     return _described(schemas, told, Inputs)
 
 
@@ -155,13 +155,7 @@ def _refused(inputs: Inputs, card: Card, members: Sequence[Card]) -> Iterator[tu
         yield "resolution", f"{card.id} maps the pixels that the images have: leave resolution out, or resample them"
     if inputs.units == "scene" and not card.has_cells:
         yield "units", f"{card.id} has no scene cells: give auto, pixel or parcel"
-    if inputs.imagery.stac is not None and _reads_pictures(card):
-        yield "imagery/stac", f"{card.id} reads pictures, which no catalogue is searched for: upload them"
 
 
 def _reads_buildings(members: Sequence[Card]) -> bool:
     return any(card.input.morphology for card in members)
-
-
-def _reads_pictures(card: Card) -> bool:
-    return card.input.reflectance == "digital"

@@ -80,7 +80,7 @@ def inspect_raster(path: Path, name: str, settings: Settings) -> dict[str, Any]:
         with safe_raster(path) as dataset:
             _check_size(dataset, path.stat().st_size, name, settings)
             _check_numbers(dataset, name)
-            crs = _check_georeference(dataset, name)
+            crs = check_georeference(dataset, name)
             facts = _facts(dataset, crs, name)
             _check_complete(dataset, path.stat().st_size, name)
     except BadImage as error:
@@ -121,7 +121,8 @@ def _check_numbers(dataset: DatasetReader, name: str) -> None:
         raise BadImage(f"{name} holds no band")
 
 
-def _check_georeference(dataset: DatasetReader, name: str) -> CRS:
+def check_georeference(dataset: DatasetReader, name: str) -> CRS:
+    """Return an image's CRS; raises MissingCrs, or BadImage unless it lies north-up somewhere on the Earth."""
     transform = dataset.transform
     if dataset.crs is None:
         msg = (

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -68,8 +69,10 @@ def root_of(search: StacSearch, settings: Settings) -> str:
     raise InvalidRequest(msg, faults=[Fault("/inputs/imagery/stac/catalogue", "not an allowed catalogue")])
 
 
-def search(wanted: StacSearch, area: Area, settings: Settings) -> Found:
+def search(wanted: StacSearch, area: Area, settings: Settings, *, by_cloud: bool = True) -> Found:
     """Return items of the collection that may fit; at most 500, the clearest first where the API can sort.
+
+    Without `by_cloud` it is not asked for those under little cloud: aerial surveys do not tell of any.
 
     Raises ImageryUnavailable where the catalogue does not answer, NoImagery where it has no such collection.
     """
@@ -80,7 +83,7 @@ def search(wanted: StacSearch, area: Area, settings: Settings) -> Found:
             warnings.simplefilter("ignore")  # pystac-client tells every catalogue's small faults as warnings
             io = _GuardedIO(root, settings, deadline)
             data = io.read_json(root)
-            walk = _searched if _has_search(data) else _walked
+            walk = partial(_searched, by_cloud=by_cloud) if _has_search(data) else _walked
             return Found(root, tuple(walk(io, root, data, wanted, area)))
     except _FAILURES as error:
         host = urlsplit(root).hostname
@@ -136,11 +139,13 @@ def _has_search(data: dict[str, Any]) -> bool:
     return any(link.get("rel") == "search" for link in data.get("links", ()))
 
 
-def _searched(io: StacApiIO, root: str, _: dict[str, Any], wanted: StacSearch, area: Area) -> Iterator[pystac.Item]:
+def _searched(
+    io: StacApiIO, root: str, _: dict[str, Any], wanted: StacSearch, area: Area, *, by_cloud: bool
+) -> Iterator[pystac.Item]:
     client = Client.open(root, stac_io=io)
     query: dict[str, Any] = {"query": {"eo:cloud_cover": {"lte": wanted.max_cloud_cover}}}
     sort = {"sortby": [{"field": "properties.eo:cloud_cover", "direction": "asc"}]}
-    for extra in (query | sort, {}):
+    for extra in (query | sort, {}) if by_cloud else ({},):
         # A catalogue without the query or sort extension refuses them; its items are filtered here anyway.
         try:
             found = client.search(

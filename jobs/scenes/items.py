@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pystac
 from shapely.geometry.base import BaseGeometry
@@ -19,6 +19,8 @@ from jobs.scenes.bands import canonical
 from jobs.scenes.facts import baseline_of, footprint
 from models.errors import Fault
 
+T = TypeVar("T")
+U = TypeVar("U")
 # A map is made of the clearest so many.
 MOST_OVERPASSES: Final = 3
 _SAME_PLACE: Final = 0.9
@@ -42,8 +44,7 @@ class Usable:
     @property
     def cloud_cover(self) -> float | None:
         """Percent of the tile under cloud, where the item says it."""
-        value = self.item.properties.get("eo:cloud_cover")
-        return float(value) if isinstance(value, int | float) else None
+        return cloud_cover(self.item)
 
     @property
     def solar_day(self) -> str:
@@ -61,16 +62,22 @@ class Choice:
 
 def choose(items: Sequence[pystac.Item], wanted: StacSearch, area: Area, bands: Sequence[str]) -> Choice:
     """Filter items by what the request asks for, whatever the catalogue did; see `Choice`."""
-    start, end = interval(wanted.datetime)
-    refused: dict[str, int] = {}
-    usable: list[Usable] = []
-    for item in items:
-        fit = _fit(item, wanted, area, bands, (start, end))
-        if isinstance(fit, str):
-            refused[fit] = refused.get(fit, 0) + 1
-        else:
-            usable.append(fit)
+    between = interval(wanted.datetime)
+    usable, refused = sort_out(items, lambda item: _fit(item, wanted, area, bands, between))
     return Choice(tuple(_newest(usable)), refused)
+
+
+def sort_out(items: Iterable[T], fit: Callable[[T], U | str]) -> tuple[list[U], dict[str, int]]:
+    """Return what `fit` makes of the items, and why it refuses the others: reason -> how many."""
+    refused: dict[str, int] = {}
+    usable: list[U] = []
+    for item in items:
+        found = fit(item)
+        if isinstance(found, str):
+            refused[found] = refused.get(found, 0) + 1
+        else:
+            usable.append(found)
+    return usable, refused
 
 
 def overpasses(usable: Sequence[Usable], *, most: int) -> list[list[Usable]]:
@@ -86,6 +93,20 @@ def overpasses(usable: Sequence[Usable], *, most: int) -> list[list[Usable]]:
 def _fit(
     item: pystac.Item, wanted: StacSearch, area: Area, bands: Sequence[str], between: tuple[datetime, datetime]
 ) -> Usable | str:
+    there = placed(item, wanted, area, between)
+    if isinstance(there, str):
+        return there
+    assets, classification = _assets(item, bands)
+    missing = [b for b in bands if b not in assets]
+    if missing:
+        return f"without the bands {', '.join(missing)}"
+    return clouded(item, wanted) or Usable(item, there[1], there[0], assets, classification)
+
+
+def placed(
+    item: pystac.Item, wanted: StacSearch, area: Area, between: tuple[datetime, datetime]
+) -> tuple[datetime, BaseGeometry] | str:
+    """Return an item's time and outline (lon/lat), or why it is none of those asked for."""
     time, outline = _time(item), footprint(item)
     if time is None or not between[0] <= time <= between[1]:
         return "outside the time asked for"
@@ -93,14 +114,21 @@ def _fit(
         return "of another collection"
     if outline is None or not outline.intersects(area.geometry):
         return "beside the area"
-    assets, classification = _assets(item, bands)
-    missing = [b for b in bands if b not in assets]
-    if missing:
-        return f"without the bands {', '.join(missing)}"
-    fit = Usable(item, outline, time, assets, classification)
-    if fit.cloud_cover is not None and fit.cloud_cover > wanted.max_cloud_cover:
-        return f"with more than {wanted.max_cloud_cover:g} % cloud"
-    return fit
+    return time, outline
+
+
+def clouded(item: pystac.Item, wanted: StacSearch) -> str | None:
+    """Return that an item is under more cloud than asked for, or None."""
+    cover = cloud_cover(item)
+    if cover is None or cover <= wanted.max_cloud_cover:
+        return None
+    return f"with more than {wanted.max_cloud_cover:g} % cloud"
+
+
+def cloud_cover(item: pystac.Item) -> float | None:
+    """Return the percent of an item under cloud, where it says it."""
+    value = item.properties.get("eo:cloud_cover")
+    return float(value) if isinstance(value, int | float) else None
 
 
 def interval(text: str) -> tuple[datetime, datetime]:

@@ -36,6 +36,7 @@ EARTH_SEARCH = dict(
 FINE = {"B02", "B03", "B04", "B08"}
 LEFT, TOP, SIDE = 600_000.0, 5_300_000.0, 256
 CLEAR, CLOUD = 4, 9
+SURVEY, PIXEL = "aerial", 0.6
 
 
 @dataclass
@@ -205,14 +206,40 @@ def scene(
     return item
 
 
-def static(site: Site, *items: pystac.Item) -> str:
+def survey(
+    site: Site,
+    name: str,
+    when: str,
+    data: np.ndarray,
+    *,
+    column: int = 0,
+    bands: tuple[str, ...] = ("Red", "Green", "Blue"),
+) -> pystac.Item:
+    """Write a picture (band, y, x) of .6 m pixels, so many columns to the right, and return its item."""
+    left, pixel = LEFT + column * PIXEL, PIXEL
+    path = site.folder / f"survey/{name}.tif"
+    path.parent.mkdir(exist_ok=True)
+    placed = {"crs": "EPSG:32632", "transform": from_origin(left, TOP, pixel, pixel)}
+    height, width = data.shape[1:]
+    with rasterio.open(path, "w", "COG", width, height, len(data), dtype=data.dtype, blocksize=128, **placed) as out:
+        out.write(data)
+    outline = project(box(left, TOP - height * pixel, left + width * pixel, TOP), "EPSG:4326", source="EPSG:32632")
+    taken = datetime.fromisoformat(when).replace(tzinfo=UTC)
+    item = pystac.Item(name, mapping(outline), list(outline.bounds), taken, {}, collection=SURVEY)
+    told = {"eo:bands": [{"name": band, "common_name": band.lower()} for band in bands]}
+    item.add_asset("thumbnail", pystac.Asset(f"{site.url}/none.jpg", roles=["thumbnail"], extra_fields=told))
+    item.add_asset("image", pystac.Asset(f"{site.url}/survey/{name}.tif", roles=["data"], extra_fields=told))
+    return item
+
+
+def static(site: Site, *items: pystac.Item, collection: str = "sentinel-2-l2a") -> str:
     """Publish items as a static catalogue and return its root."""
     root = pystac.Catalog("root", "a small static catalogue")
     extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
-    collection = pystac.Collection("sentinel-2-l2a", "scenes", extent)
-    root.add_child(collection)
+    scenes = pystac.Collection(collection, "scenes", extent)
+    root.add_child(scenes)
     root.add_child(pystac.Collection("other", "another", extent))
-    collection.add_items(items)
+    scenes.add_items(items)
     root.normalize_hrefs(f"{site.url}/catalogue")
     for node in (root, *root.get_children(), *items):
         node.set_self_href(node.get_self_href())
@@ -223,12 +250,12 @@ def static(site: Site, *items: pystac.Item) -> str:
     return f"{site.url}/catalogue/catalog.json"
 
 
-def api(site: Site, *items: pystac.Item) -> str:
+def api(site: Site, *items: pystac.Item, collection: str = "sentinel-2-l2a") -> str:
     """Publish items behind a search endpoint and return its root."""
     folder = site.folder / "api"
     folder.mkdir(exist_ok=True)
     for item in items:
-        item.set_self_href(f"{site.url}/api/collections/sentinel-2-l2a/items/{item.id}")
+        item.set_self_href(f"{site.url}/api/collections/{collection}/items/{item.id}")
     (folder / "items.json").write_text(json.dumps([i.to_dict() for i in items]))
     core = "https://api.stacspec.org/v1.0.0"
     links = [

@@ -17,7 +17,6 @@ from tests.servers.pictures import picture_card
 
 UPLOAD = "upl_01jd5x3v8r7q2m9k4n6p0w1y64"
 PICTURES, ZONES = picture_card(), card_of("magnet")
-STAC = {"stac": {"datetime": "2025"}}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +25,6 @@ STAC = {"stac": {"datetime": "2025"}}
         ({"resolution": 10}, "/inputs/resolution", "leave resolution out"),
         ({"buildings": {"upload": UPLOAD}}, "/inputs/buildings", "leave them out"),
         ({"units": "scene"}, "/inputs/units", "give auto, pixel or parcel"),
-        ({"imagery": STAC, "aoi": {"bbox": [1, 1, 2, 2]}}, "/inputs/imagery/stac", "upload them"),
     ],
 )
 def test_pictures_are_not_mapped_as_scenes_are(given: dict[str, Any], pointer: str, told: str) -> None:
@@ -50,7 +48,7 @@ def test_only_what_is_taken_is_described() -> None:
     assert told["units"]["schema"]["enum"] == ["auto", "pixel", "parcel"]
     assert zones["units"]["schema"]["enum"] == ["auto", "pixel", "scene", "parcel"]
     assert told["model"]["schema"] == {"type": "string", "enum": [PICTURES.id], "default": PICTURES.id}
-    assert zones["imagery"]["schema"]["properties"].keys() - told["imagery"]["schema"]["properties"].keys() == {"stac"}
+    assert "mosaic" in told["imagery"]["description"]
 
 
 def test_the_command_line_takes_the_process_from_the_model(tmp_path: Path) -> None:

@@ -100,10 +100,10 @@ def is_native(file: Footprint, card: Card) -> bool:
     return _metric(file, card.input.resolution) and abs(file.side / card.input.resolution - 1) <= _TOLERANCE
 
 
-def check_pixels(files: Mapping[str, Footprint], card: Card) -> list[Warned]:
+def check_pixels(files: Mapping[str, Footprint], card: Card, pointer: str) -> list[Warned]:
     """Return a warning for files, by name, that are coarser than the card maps as they are; raises BadImage beyond.
 
-    Cards that do not say how coarse is too coarse take every file.
+    Cards that do not say how coarse is too coarse take every file. `pointer` is where the request names the files.
     """
     coarsest, warnings = card.input.coarsest, []
     for name, file in files.items() if coarsest else ():
@@ -111,7 +111,7 @@ def check_pixels(files: Mapping[str, Footprint], card: Card) -> list[Warned]:
         told = f"{name} has pixels of {pixel:.3g} m; {card.id} was trained on {card.input.resolution:g} m"
         if coarsest and pixel > coarsest * card.input.resolution * (1 + _TOLERANCE):
             msg = f"{told} and maps up to {coarsest * card.input.resolution:g} m: send a finer image"
-            raise BadImage(msg, faults=[Fault("/inputs/imagery/uploads", f"pixels of {pixel:.3g} m")])
+            raise BadImage(msg, faults=[Fault(pointer, f"pixels of {pixel:.3g} m")])
         if pixel > card.input.own_pixels[1] * card.input.resolution * (1 + _TOLERANCE):
             warnings.append(Warned(code="image-coarse", detail=f"{told}: expect less than the card says"))
     return warnings

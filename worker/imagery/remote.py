@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import rasterio
@@ -20,8 +20,10 @@ from requests.adapters import HTTPAdapter
 from jobs.errors import ImageryUnavailable
 from jobs.inspection.raster import DRIVERS
 from jobs.scenes.catalogue import retries
+from jobs.scenes.items import sort_out
 from jobs.settings import Settings
 
+T = TypeVar("T")
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xffO\xffQ")
 _ATTEMPTS: Final = 3
 _PARALLEL: Final = 8
@@ -45,6 +47,19 @@ def refusal(href: str, catalogue: str) -> str | None:
     if parts.hostname != root.hostname and not _is_public(parts.hostname):
         return f"{parts.hostname} is not a public host"
     return None
+
+
+def readable(
+    items: Iterable[T], hrefs: Callable[[T], Iterable[str]], catalogue: str
+) -> tuple[tuple[T, ...], dict[str, int]]:
+    """Return the items of which every file may be read, and why the others are left out: reason -> how many."""
+
+    def fit(item: T) -> T | str:
+        reason = next((found for href in hrefs(item) if (found := refusal(href, catalogue))), None)
+        return f"not read because {reason}" if reason else item
+
+    usable, refused = sort_out(items, fit)
+    return tuple(usable), refused
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

@@ -92,32 +92,24 @@ def plan_stac(wanted: StacSearch, card: Card, area: Area, settings: Settings) ->
 
 
 def _readable(choice: Choice, root: str) -> Choice:
-    """Leave out items whose files may not be read, with the reason."""
-    refused = dict(choice.refused)
-    usable = []
-    for one in choice.usable:
-        reason = next((r for h in _hrefs(one) if (r := remote.refusal(h, root))), None)
-        if reason:
-            text = f"not read because {reason}"
-            refused[text] = refused.get(text, 0) + 1
-        else:
-            usable.append(one)
-    return Choice(tuple(usable), refused)
+    usable, refused = remote.readable(choice.usable, _hrefs, root)
+    return Choice(usable, dict(choice.refused) | refused)
 
 
 def _hrefs(usable: Usable) -> list[str]:
     assets = [*usable.assets.values(), *([usable.classification] if usable.classification else [])]
-    return [_href(a) for a in assets]
+    return [href_of(a) for a in assets]
 
 
-def _href(asset: pystac.Asset) -> str:
+def href_of(asset: pystac.Asset) -> str:
+    """Return where an asset's file lies."""
     return str(asset.get_absolute_href() or asset.href)
 
 
 def _looked_at(groups: list[list[Usable]], coarse: Grid, settings: Settings) -> list[_Day]:
     """Read every candidate's scene classification coarsely: where it is clear over the area."""
     everything = [u for group in groups for u in group]
-    remote.probe([_href(_mask_asset(u)) for u in everything], settings)
+    remote.probe([href_of(_mask_asset(u)) for u in everything], settings)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         masks = iter(list(pool.map(lambda u: _clear(u, coarse, settings), everything)))
     return [_Day(group[0].solar_day, tuple(group), np.stack([next(masks) for _ in group])) for group in groups]
@@ -129,7 +121,7 @@ def _mask_asset(usable: Usable) -> pystac.Asset:
 
 
 def _clear(usable: Usable, coarse: Grid, settings: Settings) -> Mask:
-    values, valid = read_coarse(_href(_mask_asset(usable)), coarse, settings)
+    values, valid = read_coarse(href_of(_mask_asset(usable)), coarse, settings)
     bad = clouded_classes(values) if usable.classification else values == 0
     return valid & ~bad
 
@@ -160,7 +152,7 @@ def _decisions(days: list[_Day], coarse: Grid, inside: Mask, settings: Settings)
 
     def one(pair: tuple[Usable, Mask]) -> Radiometry:
         usable, clear = pair
-        read = [read_coarse(_href(a), coarse, settings) for a in usable.assets.values()]
+        read = [read_coarse(href_of(a), coarse, settings) for a in usable.assets.values()]
         numbers = np.stack([v for v, _ in read])[:, inside]
         valid = (np.all([v for _, v in read], axis=0) & clear)[inside] & (numbers > 0).all(axis=0)
         return confirm(decide(usable.item, list(usable.assets.values())), numbers, valid)
@@ -177,7 +169,7 @@ def _stack(day: _Day, card: Card, decided: dict[str, Radiometry]) -> Stack:
 def _layer(usable: Usable, card: Card, radiometry: Radiometry) -> Layer:
     def file(asset: pystac.Asset, band: str, scale: float, offset: float, why: str) -> FileRead:
         read = BandRead(band=band, index=1, scale=scale, offset=offset)
-        return FileRead(href=_href(asset), bands=(read,), nodata=0, why=why)
+        return FileRead(href=href_of(asset), bands=(read,), nodata=0, why=why)
 
     files = tuple(
         file(usable.assets[b], b, radiometry.scale, radiometry.offset, radiometry.why) for b in card.input.bands
@@ -206,13 +198,14 @@ def _provenance(wanted: StacSearch, found: catalogue.Found, days: Sequence[_Day]
 
 def _attribution(days: Sequence[_Day]) -> str:
     """Return whom to name: what the items ask for, else Copernicus where they are Sentinel-2's, else the collection."""
-    told = {_credit(day.date[:4], usable.item) for day in days for usable in day.items}
+    told = {credit(day.date[:4], usable.item) for day in days for usable in day.items}
     years = sorted(year for year, credit in told if credit == _COPERNICUS)
     others = sorted({credit for _, credit in told if credit != _COPERNICUS})
     return "; ".join([f"{_COPERNICUS} {', '.join(years)}", *others] if years else others)
 
 
-def _credit(year: str, item: pystac.Item) -> tuple[str, str]:
+def credit(year: str, item: pystac.Item) -> tuple[str, str]:
+    """Return a year with whom to name for an item of it."""
     asked = item.properties.get("attribution")
     if isinstance(asked, str) and asked:
         return year, asked[:_LONGEST_CREDIT]

@@ -18,6 +18,7 @@ from jobs.settings import Settings
 from jobs.uploads import UploadStore
 from models.cards import Card
 from worker.imagery.block import Imagery, Opener
+from worker.imagery.collections import plan_pictures
 from worker.imagery.glances import empty_files
 from worker.imagery.numbers import check_numbers
 from worker.imagery.plan import FileRead, ImageryPlan
@@ -40,7 +41,8 @@ def plan_imagery(  # noqa: PLR0917 - what a job is planned from, in the order th
     """
     if inputs.imagery.stac is not None:
         assert area is not None  # noqa: S101 - Inputs asks for an aoi with stac
-        return plan_stac(inputs.imagery.stac, card, area, settings)
+        plan_found = plan_pictures if card.input.reflectance == "digital" else plan_stac
+        return plan_found(inputs.imagery.stac, card, area, settings)
     plan = plan_uploads(inputs.imagery, card, area, uploads)
     if card.input.reflectance == "digital":
         plan = _as_pictures(plan, inputs.imagery, uploads, _opener(uploads, settings, scratch))

@@ -33,6 +33,14 @@ def covered(layers: Sequence[Layer], outlines: Mapping[str, BaseGeometry], card:
     return shapely.union_all(found)
 
 
+def partly_covered(share: float) -> list[Warned]:
+    """Return a warning where imagery covers less than all (1) of the area of interest."""
+    if share >= 1 - ROUNDING:
+        return []
+    detail = f"imagery covers {100 * share:.1f} % of the area of interest; the rest is left without data"
+    return [Warned(code="partial-coverage", detail=detail)]
+
+
 def tile_warnings(
     layers: Sequence[Layer], files: Mapping[str, Footprint], card: Card, grid: Grid, area: BaseGeometry | None
 ) -> list[Warned]:

@@ -21,7 +21,7 @@ from models.errors import Fault
 from worker.imagery.grids import Footprint, check_pixels, choose_grid
 from worker.imagery.numbers import POINTER, Numbers, decide_numbers
 from worker.imagery.plan import BandRead, FileRead, ImageryPlan, Layer, Stack
-from worker.imagery.tiles import ROUNDING, covered, tile_warnings
+from worker.imagery.tiles import covered, partly_covered, tile_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: 
     layers, ignored = _layers(images, card)
     used = [i for i in images if any(f.upload == i.record.upload for layer in layers for f in layer.files)]
     files = {i.record.upload: i.footprint for i in used}
-    coarse = check_pixels({i.record.filename: i.footprint for i in used}, card)
+    coarse = check_pixels({i.record.filename: i.footprint for i in used}, card, f"{POINTER}/uploads")
     mapped, share = _mapped(area, covered(layers, {u: f.lonlat for u, f in files.items()}, card))
     if area is None:
         check_limits(mapped, min_km2=0, max_km2=card.limits.max_km2, pointer=f"{POINTER}/uploads")
@@ -73,7 +73,7 @@ def plan_uploads(imagery: ImageryInput, card: Card, area: Area | None, uploads: 
         provenance="uploaded images: "
         + ", ".join(f"{i.record.filename} (sha256 {i.record.sha256[:12]})" for i in used),
         attribution="Imagery supplied by the client",
-        warnings=_once((*warnings, *ignored, *coarse, *together, *_partial(share))),
+        warnings=_once((*warnings, *ignored, *coarse, *together, *partly_covered(share))),
     )
 
 
@@ -217,13 +217,6 @@ def _km2(geometry: BaseGeometry) -> float:
 
 def _extent(geometry: BaseGeometry) -> str:
     return ", ".join(f"{v:.4f}" for v in geometry.bounds)
-
-
-def _partial(share: float) -> list[Warned]:
-    if share >= 1 - ROUNDING:
-        return []
-    detail = f"imagery covers {100 * share:.1f} % of the area of interest; the rest is left without data"
-    return [Warned(code="partial-coverage", detail=detail)]
 
 
 def _once(warnings: Sequence[Warned]) -> tuple[Warned, ...]:

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from jobs.settings import Settings
+from tests.integration.stac_site import SURVEY, served, static, survey
 from tests.journeys import stac_inputs
 from tests.servers.api import LCZ, Api, problem, settings_in, write_image
+from tests.servers.cards import reading_cards, write_cards
+from tests.servers.pictures import picture_card
 
 
 @pytest.fixture
@@ -84,3 +88,19 @@ def test_a_bad_request_is_refused_as_an_execution_is(api: Api) -> None:
     problem(ask(api, {"imagery": {"uploads": []}}), 422, "invalid-request")
     half = {"aoi": {"bbox": [0, 0, 60, 60]}, "imagery": {"stac": {"datetime": "2025"}}}
     problem(ask(api, half), 422, "area-out-of-limits")
+
+
+def test_pictures_of_a_catalogue_are_told_the_newest_first(settings: Settings, tmp_path: Path) -> None:
+    write_cards(tmp_path / "told", picture_card())
+    (tmp_path / "site").mkdir()
+    with reading_cards(tmp_path / "told"), served(tmp_path / "site") as site:
+        picture = np.ones((3, 200, 200), np.uint8)
+        items = [survey(site, f"p{year}", f"{year}-05-01T10:00", picture) for year in (2019, 2024, 2021)]
+        root = static(site, *items, collection=SURVEY)
+        api = Api(settings.model_copy(update={"stac_url": root}))
+        inputs = {"aoi": items[0].geometry, "model": "pictures"}
+        inputs["imagery"] = {"stac": {"collection": SURVEY, "datetime": "2020/2025"}}
+        body = api.ask("POST", "/processes/land-cover/estimate", json={"inputs": inputs}).json()
+    assert [scene["id"] for scene in body["scenes"]["likely"]] == ["p2024", "p2021"]
+    assert body["scenes"]["refused"] == {"outside the time asked for": 1}
+    assert body["resolution"] == 0.5
