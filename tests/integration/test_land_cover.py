@@ -22,6 +22,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 from rasterio.warp import transform
 from rio_cogeo.cogeo import cog_validate
+from shapely import points
 from shapely.geometry import box
 
 from jobs.request import DEFAULT_OUTPUTS
@@ -212,3 +213,38 @@ def test_a_small_picture_is_classified_at_once(client: Client, tmp_path: Path) -
     assert answer.status_code == 200, answer.text
     with rasterio.MemoryFile(answer.content) as memory, memory.open() as made:
         assert (made.read(1) == CODES[:100, :150]).mean() > 0.9
+
+
+def test_a_finished_map_is_decided_again_by_parcels_and_held_against_the_truth(
+    client: Client, uploads: dict[str, Any], done: Any, tmp_path: Path
+) -> None:
+    rows, columns = np.mgrid[7:HEIGHT:20, 7:WIDTH:20].reshape(2, -1)
+    places = points(LEFT + (columns + 0.5) * PIXEL, TOP - (rows + 0.5) * PIXEL)
+    names = [LAND_COVER[code - 1].name for code in CODES[rows, columns]]
+    gpd.GeoDataFrame({"cover": names}, geometry=places, crs=HERE).to_file(tmp_path / "truth.gpkg")
+    known = client.upload(tmp_path / "truth.gpkg")["upload"]
+    inputs = {"imagery": {"job": done[0]["jobID"]}, "parcels": uploads["parcels"], "units": "parcel"}
+    inputs |= {"outputs": ["map", "parcels", "accuracy"], "reference": {"upload": known, "class_field": "cover"}}
+    status = finish(client, inputs, process=LAND)
+    assert status["status"] == "successful", status
+    outputs = fetch(client, status["jobID"], tmp_path)
+    assert set(gpd.read_parquet(outputs["parcels"]).decided_by) == {"parcel"}
+    assert len(np.unique(read(outputs["map"])[22:78, 22:98])) == 1, "the first plot is of one class"
+    assert json.loads(outputs["accuracy"].read_text())["metrics"]["OA"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("data", "told", "code", "said"),
+    [
+        (np.full((1, 60, 60), 9, np.uint8), {"photometric": "minisblack"}, "wrong-bands", "found: 1 without a name"),
+        (np.zeros((3, 60, 60), np.uint8), {"nodata": 0}, "no-imagery", "no valid pixel"),
+    ],
+    ids=["one band", "all without data"],
+)
+def test_pictures_that_show_nothing_fail_with_a_sentence(
+    client: Client, tmp_path: Path, data: np.ndarray, told: dict[str, Any], code: str, said: str
+) -> None:
+    upload = client.upload(write_tile(tmp_path / "bad.tif", data, **told))["upload"]
+    status = finish(client, {"imagery": {"uploads": [upload]}, "model": "pictures"}, process=LAND)
+    assert (status["status"], status["problem"]["code"]) == ("failed", code)
+    assert said in status["problem"]["detail"]
