@@ -155,7 +155,8 @@ def test_a_tile_without_a_valid_pixel_is_named_beside_others(desk: Desk) -> None
         write(desk.folder / "b.tif", np.zeros((3, 90, 70), np.uint8), pixel=0.5, left=LEFT + 35, nodata=0),
     ]
     plan = desk.plan(*files, card=CARD)
-    assert [w.detail.partition(":")[0] for w in plan.warnings] == ["no valid pixel was found in b.tif"]
+    assert codes(plan) == {"image-empty"}
+    assert "mapped of: b.tif;" in plan.warnings[0].detail
     assert desk.open(plan, CARD).read(0, 0, 90, 140).valid.mean() == 0.5
 
 

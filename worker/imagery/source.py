@@ -56,8 +56,9 @@ def _as_pictures(plan: ImageryPlan, imagery: ImageryInput, uploads: UploadStore,
     names = [uploads.read(file.upload).filename for file in empty_files(plan, opener) if file.upload]
     if not names:
         return plan
-    detail = f"no valid pixel was found in {', '.join(names[:_NAMED])}" + (" and others" if names[_NAMED:] else "")
-    told = Warned(code="image-empty", detail=f"{detail}: that ground is left without data, or to the other files")
+    listed = ", ".join(names[:_NAMED]) + (" and others" if names[_NAMED:] else "")
+    detail = f"no valid pixel was found in the area to be mapped of: {listed}; these files add nothing to the map"
+    told = Warned(code="image-empty", detail=detail)
     return plan.model_copy(update={"warnings": (*plan.warnings, told)})
 
 
