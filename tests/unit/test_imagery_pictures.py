@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.enums import ColorInterp
 
 from jobs.errors import AreaOutOfLimits, BadImage, NoImagery, WrongBands
 from tests.servers.pictures import picture_card
 from tests.unit.imagery_samples import LEFT, TOP, Desk, codes, write
+from worker.imagery.glances import glance
 
 CARD = picture_card()
 
@@ -95,6 +98,20 @@ def test_numbers_that_are_no_bytes_are_stretched_over_the_whole_job(desk: Desk, 
     assert image.reflectance.max() == 1
 
 
+def test_a_look_at_a_large_file_takes_little_memory(desk: Desk) -> None:
+    data = np.random.default_rng(0).integers(1, 4000, (3, 2000, 2000)).astype(np.uint16)
+    plan = desk.plan(write(desk.folder / "a.tif", data, pixel=0.5, photometric="rgb"), card=CARD, scale=1.0)
+    file = plan.stacks[0].layers[0].files[0]
+    tracemalloc.start()
+    values, valid = glance(file, plan, lambda _: rasterio.open(desk.folder / "a.tif"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert valid.all()
+    assert values.shape == (3, 500, 500)
+    np.testing.assert_array_equal(values, data[:, 2::4, 2::4])
+    assert peak < 32 * 2**20, "the file itself has 24 MB, read whole it takes thrice as much"
+
+
 def test_numbers_the_request_explains_are_not_stretched(desk: Desk) -> None:
     data = np.random.default_rng(0).uniform(0.2, 0.4, (3, 90, 70)).astype(np.float32)
     plan = desk.plan(write(desk.folder / "a.tif", data, pixel=0.5, photometric="rgb"), card=CARD, scale=1.0)
@@ -169,8 +186,6 @@ def test_the_picture_is_mirrored_as_far_as_the_network_looks(desk: Desk) -> None
 
 
 def test_colours_of_a_file_count_before_their_order(desk: Desk) -> None:
-    import rasterio  # noqa: PLC0415 - one place only
-
     data = picture()
     path = write(desk.folder / "a.tif", data, pixel=0.5, photometric="minisblack")
     with rasterio.open(path, "r+") as dataset:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from worker.imagery.block import Opener, files_of
 from worker.imagery.coarse import coarse_grid
 from worker.imagery.plan import FileRead, ImageryPlan
@@ -11,14 +13,23 @@ from worker.imagery.sampling import Floats, Lattice, Mask, Source, sample
 
 # Pixels a side that are looked at: a quarter of a million of a large image.
 _SIDE: Final = 512
+_STRIP: Final = 16
 
 
 def glance(file: FileRead, plan: ImageryPlan, opener: Opener) -> tuple[Floats, Mask]:
-    """Return numbers of a file's bands and where they are valid, (band, y, x) each, on a grid of at most 512 x 512."""
+    """Return numbers of a file's bands and where they are valid, (band, y, x) each, on a grid of at most 512 x 512.
+
+    It is read strip by strip: a file may be larger than the memory.
+    """
     coarse = coarse_grid(plan.pixel_grid, _SIDE)
+    strips = [
+        Lattice(coarse, row, 0, min(_STRIP, coarse.height - row), coarse.width)
+        for row in range(0, coarse.height, _STRIP)
+    ]
     with opener(file) as dataset:
         source = Source(dataset, tuple(band.index for band in file.bands), file.nodata)
-        return sample(source, Lattice(coarse, 0, 0, coarse.height, coarse.width), "nearest")
+        seen = [sample(source, strip, "nearest") for strip in strips]
+    return np.concatenate([values for values, _ in seen], axis=1), np.concatenate([valid for _, valid in seen], axis=1)
 
 
 def empty_files(plan: ImageryPlan, opener: Opener) -> list[FileRead]:
