@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from jobs.annotation import request as annotation
+from jobs.annotation.request import (
+    PROCESSES,
+    AnnotationExecute,
+    ClassificationExecute,
+    ExportExecute,
+    ProjectExecute,
+    parse_annotation,
+)
 from jobs.request import Execute, parse_execute
 
+BODIES: Final = (Execute, ProjectExecute, ClassificationExecute, ExportExecute)
+"""What a request to one process or another is."""
 
-def parse_asked(process: str, body: Any) -> Execute | annotation.ProjectExecute:
+
+def parse_asked(process: str, body: Any) -> Execute | AnnotationExecute:
     """Check the decoded body of a request to a process; raises InvalidRequest with every fault."""
-    return annotation.parse_project(body) if process == annotation.PROCESS else parse_execute(body)
+    return parse_annotation(process, body) if process in PROCESSES else parse_execute(body)

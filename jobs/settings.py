@@ -117,6 +117,11 @@ class Settings(BaseSettings):
     record_days: int = Field(
         365, gt=0, description="days after its end on which the last trace of a job is deleted; job_days or more"
     )
+    annotation_days: int = Field(
+        365,
+        gt=0,
+        description="days after it was prepared on which an annotation project is deleted; record_days at most",
+    )
 
     # Callbacks.
     callback_secret: SecretStr | None = Field(

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
+from jobs.annotation.request import PROJECT
 from jobs.callbacks.outbox import Outbox, ending_event
 from jobs.errors import QueueUnavailable, UnknownJob
 from jobs.ids import new_id
@@ -190,7 +191,9 @@ class JobStore:
     def _keep_until(self, job: str, finished: datetime) -> datetime:
         """Put the days on which the job's data and records go on the calendar; returns when the data go."""
         settings = self.storage.settings
-        data, record = (finished + timedelta(days=days) for days in (settings.job_days, settings.record_days))
+        annotated = self.head(job).process == PROJECT
+        kept = min(settings.annotation_days, settings.record_days) if annotated else settings.job_days
+        data, record = (finished + timedelta(days=days) for days in (kept, settings.record_days))
         self.shelves.schedule(DueJob(data.date(), "data", job))
         self.shelves.schedule(DueJob(record.date(), "record", job))
         return data

@@ -18,7 +18,7 @@ from jobs.record import Warned
 from jobs.scenes import catalogue
 from jobs.scenes.items import MOST_OVERPASSES, Choice, Usable, choose, cloud_cover, overpasses
 from jobs.scenes.pictures import Picture, Pictures, choose_pictures
-from service.annotation.checking import CheckedProject
+from service.annotation.checking import CheckedAnnotation
 from service.asking import Asked
 from service.checking import Checked
 from service.sizes import asked_km2
@@ -50,7 +50,7 @@ def estimate_job(checked: Asked, state: State) -> Estimate:
     A catalogue that does not answer takes the scenes from an estimate, and is told in its warnings.
     """
     links = _links(f"{state.settings.public_url}/processes/{checked.process}")
-    return _of_project(checked, links) if isinstance(checked, CheckedProject) else _of_map(checked, state, links)
+    return _of_annotation(checked, links) if isinstance(checked, CheckedAnnotation) else _of_map(checked, state, links)
 
 
 def _links(here: str) -> list[Link]:
@@ -60,12 +60,12 @@ def _links(here: str) -> list[Link]:
     ]
 
 
-def _of_project(checked: CheckedProject, links: list[Link]) -> Estimate:
+def _of_annotation(checked: CheckedAnnotation, links: list[Link]) -> Estimate:
     pixels = sum(record.facts["width"] * record.facts["height"] for record in checked.uploads)
     return Estimate(
         processID=checked.process,
         pixels=pixels,
-        blocks=len(checked.uploads),
+        blocks=max(len(checked.uploads), 1),
         seconds=round(_PROJECT_SECONDS + _SECONDS_A_PIXEL * pixels, 1),
         seconds_drawn_from=0,
         output_bytes=round(_PROJECT_BYTES_A_PIXEL * pixels),

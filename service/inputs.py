@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from jobs.annotation.request import ProjectInputs
 from jobs.area import CRS84
 from jobs.errors import InvalidRequest
 from jobs.request import Inputs
@@ -76,14 +75,6 @@ _BBOX: Final[dict[str, Any]] = {
 }
 
 
-_OF_PROJECT: Final = {
-    "tiles": ("Tiles", "Pictures uploaded before: red, green and blue, or one band; in other than bytes, stretched."),
-    "title": ("Title", "What the project is called on its pages."),
-    "neighbourhood": ("Neighbourhood", "Side in pixels of the blocks inside which masks are clustered."),
-    "clusters": ("Clusters", "How many clusters a neighbourhood has at first; those that mix classes are split."),
-}
-
-
 def _geojson(kind: str, member: str) -> dict[str, Any]:
     """Return the outline of a GeoJSON object; written out, as the OGC schema takes no reference at this depth."""
     return {
@@ -120,9 +111,9 @@ def describe_inputs(members: Sequence[Card], default: str) -> dict[str, dict[str
     return _described(schemas, told, Inputs)
 
 
-def describe_project() -> dict[str, dict[str, Any]]:
-    """Return the description of each input of the process that prepares an annotation project, by name."""
-    return _described(field_schemas(ProjectInputs), _OF_PROJECT, ProjectInputs)
+def described(told: Mapping[str, tuple[str, str]], model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """Return the description of each field of a model of inputs, from its titles and texts by name."""
+    return _described(field_schemas(model), told, model)
 
 
 def _described(

@@ -6,31 +6,31 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from jobs.annotation.request import MOST_PIXELS, MOST_TILES
-from jobs.annotation.request import PROCESS as PROJECT
+from jobs.annotation.request import PROCESSES as ANNOTATION
 from jobs.errors import UnknownProcess
 from jobs.public.bodies import Link, Process, ProcessSummary
 from jobs.settings import Settings
 from models.cards import Card, cards
 from models.classes import CLASSES
-from service.annotation.checking import OUTPUT as PROJECT_OUTPUT
-from service.inputs import describe_inputs, describe_project
+from service.annotation.processes import ANNOTATIONS
+from service.inputs import describe_inputs, described
 
 TITLES: Final = {
-    "local-climate-zones": "Local Climate Zones", "land-cover": "Land cover", PROJECT: "Annotation project",
-}  # fmt: skip
+    "local-climate-zones": "Local Climate Zones",
+    "land-cover": "Land cover",
+    **{process: told.title for process, told in ANNOTATIONS.items()},
+}
 _KEYWORDS: Final = {
     "local-climate-zones": ["land cover", "urban climate", "sentinel-2", "parcels"],
     "land-cover": ["land cover", "aerial imagery", "sealing", "parcels"],
-    PROJECT: ["land cover", "annotation", "training data"],
+    **{process: ["land cover", "annotation", "training data"] for process in ANNOTATION},
 }
 _TOLD: Final = {
     "local-climate-zones": "Maps the 17 Local Climate Zones of Stewart & Oke (2012) from Sentinel-2 imagery, with "
     "building heights where they are given, per pixel, per 100 m scene cell or per parcel.",
     "land-cover": "Maps nine land cover classes from sub-metre aerial or satellite pictures, per pixel or per parcel, "
     "with the sealed, green and building share of every parcel.",
-    PROJECT: "Cuts pictures into masks and puts masks that look alike into clusters, which people then label on pages "
-    "of this service: training data of land cover in a fraction of the clicks.",
+    **{process: told.description for process, told in ANNOTATIONS.items()},
 }
 _COG: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 OUTPUT_TYPES: Final = {
@@ -65,8 +65,8 @@ def offered() -> dict[str, list[Card]]:
 
 
 def process_ids() -> list[str]:
-    """Return the ids of all processes: those that map, and the one that prepares annotation."""
-    return [*offered(), PROJECT]
+    """Return the ids of all processes: those that map, and those of annotation."""
+    return [*offered(), *ANNOTATION]
 
 
 def models_of(process: str) -> list[Card]:
@@ -108,8 +108,8 @@ def summary(process: str, public_url: str) -> ProcessSummary:
 def describe(process: str, settings: Settings) -> Process:
     """Return a process in full; raises UnknownProcess."""
     members = models_of(process)
-    if process == PROJECT:
-        return _project(settings)
+    if process in ANNOTATION:
+        return _annotation(process, settings)
     return Process(
         **summary(process, settings.public_url).model_dump(),
         inputs=describe_inputs(members, default_model(process, settings)),
@@ -127,18 +127,15 @@ def describe(process: str, settings: Settings) -> Process:
     )
 
 
-def _project(settings: Settings) -> Process:
+def _annotation(process: str, settings: Settings) -> Process:
+    told = ANNOTATIONS[process]
     return Process(
-        **summary(PROJECT, settings.public_url).model_dump(),
-        inputs=describe_project(),
-        outputs={"project": _output(*PROJECT_OUTPUT)},
+        **summary(process, settings.public_url).model_dump(),
+        inputs=described(told.inputs, told.body),
+        outputs={name: _output(*facts) for name, facts in told.outputs.items()},
         models=[],
         classes=_classes("land-cover"),
-        limits={
-            "max_tiles": MOST_TILES,
-            "max_tile_pixels": MOST_PIXELS,
-            "max_upload_bytes": settings.max_upload_bytes,
-        },
+        limits=told.limits | {"max_upload_bytes": settings.max_upload_bytes},
     )
 
 

@@ -8,7 +8,7 @@ from shapely.geometry import box
 
 from jobs.area import WGS84, utm_grid
 from jobs.plan import block_side, count_blocks
-from service.annotation.checking import CheckedProject
+from service.annotation.checking import CheckedAnnotation
 from service.asking import Asked
 from service.state import State
 
@@ -20,8 +20,8 @@ def is_small(checked: Asked, state: State) -> bool:
     """Say whether a job is one block of quick work, which need not wait behind whole cities."""
     if sum(record.size for record in checked.uploads) > SMALL_BYTES:
         return False
-    if isinstance(checked, CheckedProject):
-        return len(checked.uploads) == 1
+    if isinstance(checked, CheckedAnnotation):
+        return len(checked.uploads) <= 1
     if checked.source is not None:
         return len(checked.source.blocks) == 1
     side = block_side(checked.card, state.settings.block_pixels)
@@ -37,7 +37,7 @@ def asked_km2(checked: Asked) -> float:
     That is its area of interest; else what its images' bounds enclose; and nothing where a finished job's
     probabilities are used again, or pictures are annotated.
     """
-    if isinstance(checked, CheckedProject) or checked.source is not None:
+    if isinstance(checked, CheckedAnnotation) or checked.source is not None:
         return 0.0
     if checked.area is not None:
         return checked.area.km2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobs.annotation.request import PROCESS
+from jobs.annotation.request import PROCESSES
 from jobs.record import Warned
 from worker.context import Context
 from worker.pipeline.work import plan_map, planned_map
@@ -46,21 +46,21 @@ class Work(Protocol):
 
 def plan_work(context: Context, job: str) -> Work:
     """Plan a job, unless that is done, and return it; raises a CityzonesError where it cannot be done."""
-    if not _is_project(context, job):
+    if not _is_annotation(context, job):
         return plan_map(context, job)
-    from worker.annotation.work import plan_project  # noqa: PLC0415 - scikit-image, only where projects come
+    from worker.annotation.work import plan_annotation  # noqa: PLC0415 - scikit-image, only where projects come
 
-    return plan_project(context, job)
+    return plan_annotation(context, job)
 
 
 def planned_work(context: Context, job: str) -> Work | None:
     """Return a job whose planning has ended, None before."""
-    if not _is_project(context, job):
+    if not _is_annotation(context, job):
         return planned_map(context, job)
-    from worker.annotation.work import planned_project  # noqa: PLC0415 - scikit-image, only where projects come
+    from worker.annotation.work import planned_annotation  # noqa: PLC0415 - scikit-image, only where projects come
 
-    return planned_project(context, job)
+    return planned_annotation(context, job)
 
 
-def _is_project(context: Context, job: str) -> bool:
-    return context.store.head(job).process == PROCESS
+def _is_annotation(context: Context, job: str) -> bool:
+    return context.store.head(job).process in PROCESSES

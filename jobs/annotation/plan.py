@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,13 +56,30 @@ class ProjectPlan(_Strict):
         return tuple(f"t{number:04d}" for number in range(len(self.tiles)))
 
 
-def read_plan(storage: Storage, job: str) -> ProjectPlan | None:
-    """Return the plan, or None before planning ended."""
+class FollowingPlan(_Strict):
+    """A job that classifies or exports a project: the project, and the version of it that is looked at."""
+
+    job: str
+    project: str
+    version: int
+    warnings: tuple[Warned, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """One block: the whole project."""
+        return ("all",)
+
+
+P = TypeVar("P", ProjectPlan, FollowingPlan)
+
+
+def read_plan(storage: Storage, job: str, kind: type[P]) -> P | None:
+    """Return a job's plan, or None before planning ended."""
     data = storage.get(f"jobs/{job}/{_NAME}")
-    return None if data is None else ProjectPlan.model_validate_json(data)
+    return None if data is None else kind.model_validate_json(data)
 
 
-def freeze_plan(storage: Storage, plan: ProjectPlan) -> ProjectPlan:
+def freeze_plan(storage: Storage, plan: P) -> P:
     """Write the plan unless there is one, and return the one that holds: of two planners the first wins."""
     storage.create(f"jobs/{plan.job}/{_NAME}", plan.model_dump_json(indent=1).encode())
-    return read_plan(storage, plan.job) or plan
+    return read_plan(storage, plan.job, type(plan)) or plan

@@ -157,8 +157,13 @@ class ProjectFiles:
 
     def newest_predictions(self) -> int | None:
         """Return the version that the newest predictions were learnt from, None where there are none."""
+        found = self.prediction_versions()
+        return found[-1] if found else None
+
+    def prediction_versions(self) -> list[int]:
+        """Return every version that predictions were learnt from, oldest first."""
         found = self.storage.keys(self._key("predictions"))
-        return int(found[-1].rpartition("/")[2].removesuffix(".npz")) if found else None
+        return [int(key.rpartition("/")[2].removesuffix(".npz")) for key in found]
 
     def predictions(self, version: int) -> Predictions:
         """Return what a classifier that learnt from a version says."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from jobs.annotation.request import PROCESS
+from jobs.annotation.request import CLASSIFICATION, EXPORT, PROJECT
 from jobs.errors import UnknownJob, UnknownUpload
 from jobs.public import problems
 from jobs.public.bodies import Blocks, Link, ProblemBody, StatusInfo
@@ -73,7 +73,9 @@ def failure_problem(failure: FailureRecord, public_url: str) -> ProblemBody:
 
 def _shown(record: JobRecord, here: str, url: str) -> list[Link]:
     """Return where what a job has made is looked at."""
-    if record.process != PROCESS:
+    if record.process in {CLASSIFICATION, EXPORT}:
+        return []
+    if record.process != PROJECT:
         return [Link(href=f"{here}/tiles", rel=f"{_REL}/tilesets-map", title="The map as tiles (TileJSON)")]
     page = f"{url}/annotate#{record.job}"
     return [

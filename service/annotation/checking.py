@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jobs.annotation.request import MOST_PIXELS, PROCESS, ProjectExecute, parse_project
+from jobs.annotation.following import check_project_of
+from jobs.annotation.request import MOST_PIXELS, AnnotationExecute, ProjectExecute, parse_annotation
 from jobs.callbacks.subscribers import check_subscriber
 from jobs.errors import InvalidRequest
 from jobs.uploads import UploadRecord
@@ -15,33 +16,34 @@ from service.access import Caller
 from service.named import named_uploads
 from service.state import State
 
-OUTPUT: Final = ("The project: its tiles, neighbourhoods and masks", "application/json")
 _SIDE: Final = 64  # pixels a tile has at least
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedProject:
-    """A project that can be made of the caller's tiles."""
+class CheckedAnnotation:
+    """A request that can be done: its tiles, where it has some, or its project are the caller's."""
 
-    execute: ProjectExecute
+    process: str
+    execute: AnnotationExecute
     uploads: tuple[UploadRecord, ...]
-    process: str = PROCESS
 
     @property
     def told(self) -> str:
         """What it is, in a few words."""
-        return f"{len(self.uploads)} tiles"
+        return f"{len(self.uploads)} tiles" if self.uploads else f"of {self.execute.model_dump()['inputs']['project']}"
 
 
-def check_project(body: Any, caller: Caller, state: State) -> CheckedProject:
+def check_annotation(process: str, body: Any, caller: Caller, state: State) -> CheckedAnnotation:
     """Check a decoded body; raises CityzonesError for everything a client can put right."""
-    execute = parse_project(body)
+    execute = parse_annotation(process, body)
     uploads = named_uploads(execute.inputs.uploads, caller, state, kinds=lambda _: ("image", "picture"))
     faults = [Fault(pointer, told) for pointer, told in _unusable(uploads)]
     if faults:
         raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+    if not isinstance(execute, ProjectExecute):
+        check_project_of(state.jobs, execute, tenant=caller.tenant)
     check_subscriber(execute.subscriber, state.settings)
-    return CheckedProject(execute, tuple(uploads.values()))
+    return CheckedAnnotation(process, execute, tuple(uploads.values()))
 
 
 def _unusable(uploads: Mapping[str, UploadRecord]) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from fastapi.routing import APIRoute
 
-from jobs.annotation.request import ProjectExecute
+from jobs.asking import BODIES
 from jobs.public import problems
 from jobs.public.bodies import ProblemBody
-from jobs.request import Execute
 from jobs.settings import Settings
 from service.callbacks import CALLBACKS
 from service.contract.answers import refusals
@@ -50,7 +49,7 @@ def operation_id(route: APIRoute) -> str:
 def complete(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Make FastAPI's document say all that holds; doing it twice changes nothing."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for body in (Execute, ProjectExecute):
+    for body in BODIES:
         schemas |= body.model_json_schema(ref_template=_TEMPLATE).get("$defs", {})
     schemas["ProblemBody"] = _problem_body()
     execution = document["paths"]["/processes/{process}/execution"]["post"]

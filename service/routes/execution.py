@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, Header, Request, Response
 
-from jobs.annotation.request import ProjectExecute
+from jobs.asking import BODIES
 from jobs.public.bodies import JSON, Estimate, StatusInfo
 from jobs.public.problems import RequestError
 from jobs.public.status import POLL_SECONDS, status_info
-from jobs.request import Execute
 from service.access import Submitter
 from service.asking import check_request
 from service.estimates import estimate_job
@@ -30,9 +29,7 @@ _BODY: dict[str, Any] = {
         "required": True,
         "content": {
             JSON: {
-                "schema": {
-                    "anyOf": [kind.model_json_schema(ref_template=_TEMPLATE) for kind in (Execute, ProjectExecute)]
-                },
+                "schema": {"anyOf": [kind.model_json_schema(ref_template=_TEMPLATE) for kind in BODIES]},
                 "examples": EXECUTE_EXAMPLES,
             }
         },

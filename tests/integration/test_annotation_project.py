@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,15 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from pycocotools.coco import COCO
 from rasterio.transform import from_origin
 
+from models.data.tiles.folder import open_tiles
 from service.client import Client
 from service.stack.embedded import EmbeddedStack
-from tests.journeys import finish
+from tests.journeys import fetch, finish
 
-PROJECT = "annotation-project"
+PROJECT, CLASSIFICATION, EXPORT = "annotation-project", "annotation-classification", "annotation-export"
 SIDE = 256
 
 
@@ -129,3 +135,58 @@ def test_a_picture_without_georeference_is_no_map(stack: EmbeddedStack, tiles: d
     answer = ask(stack, "POST", "/processes/local-climate-zones/execution", json=body)
     assert answer.status_code == 422
     assert "a picture without georeference; an image file is needed here" in answer.json()["detail"]
+
+
+def test_labels_are_learnt_from_and_exported(stack: EmbeddedStack, tiles: dict[str, str], tmp_path: Path) -> None:
+    client = Client(stack.url)
+    named = [tiles["bytes"], tiles["jpeg"]]
+    project = finish(client, {"tiles": named, "clusters": 8}, process=PROJECT)["jobID"]
+    refused = ask(stack, "POST", f"/processes/{CLASSIFICATION}/execution", json={"inputs": {"project": project}})
+    assert refused.status_code == 422
+    assert "0 masks of 0 classes are labelled" in refused.json()["detail"]
+    labelled = label_half(stack, project)
+    learnt = finish(client, {"project": project}, process=CLASSIFICATION)
+    assert learnt["status"] == "successful", learnt
+    summary = httpx.get(client.results(learnt["jobID"])["summary"]["href"], timeout=60).json()
+    state = ask(stack, "GET", f"/jobs/{project}/annotation").json()
+    assert state["predictions"] == {"version": state["version"]}
+    assert summary["labelled"] == len(labelled)
+    assert summary["classified"] == state["masks"] - len(labelled)
+
+    exported = finish(client, {"project": project}, process=EXPORT)
+    files = fetch(client, exported["jobID"], tmp_path)
+    with zipfile.ZipFile(files["tiles"]) as archive:
+        archive.extractall(tmp_path / "tiles")
+    folder = open_tiles(tmp_path / "tiles")
+    pictures = list(folder.pictures(tuple(folder.tiles)))
+    with (tmp_path / "provenance.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert {int(row["mask"]): int(row["code"]) for row in rows} == labelled
+    assert {(row["source"], row["who"]) for row in rows} == {("manual", "ana")}
+    training = {int(row["mask"]) for row in rows if row["split"] == "training"}
+    areas = {a["id"] - 1: a["area"] for a in json.loads(files["coco"].read_text())["annotations"]}
+    assert sum(np.count_nonzero(p.codes) for p in pictures) == sum(areas[mask] for mask in training)
+    with rasterio.open(tmp_path / "tiles" / "tile0001" / "masks" / "bytes.tif") as mask:
+        assert (mask.nodata, mask.crs.to_epsg(), mask.colormap(1)[8]) == (0, 32633, (222, 31, 7, 255))
+    loaded = COCO(str(files["coco"]))
+    for annotation in loaded.loadAnns(loaded.getAnnIds()):
+        inside = loaded.annToMask(annotation)
+        assert inside.sum() == annotation["area"]
+        assert labelled[annotation["id"] - 1] == annotation["category_id"]
+
+    surer = finish(client, {"project": project, "predictions": True, "least_confidence": 0}, process=EXPORT)
+    with_all = fetch(client, surer["jobID"], tmp_path / "all")
+    sources = Counter(row["source"] for row in csv.DictReader(with_all["provenance"].open()))
+    assert sources == {"manual": len(labelled), "classifier": state["masks"] - len(labelled)}
+
+
+def label_half(stack: EmbeddedStack, project: str) -> dict[int, int]:
+    """Give every second mask one of two classes by turns; returns mask and class."""
+    here = f"/jobs/{project}/annotation"
+    count = ask(stack, "GET", here).json()["masks"]
+    labelled = {mask: (5, 8)[mask // 2 % 2] for mask in range(0, count, 2)}
+    for base, code in enumerate(sorted(set(labelled.values()))):
+        edit = {"kind": "label", "masks": [m for m, c in labelled.items() if c == code], "code": code}
+        answer = ask(stack, "POST", f"{here}/edits", json={"base": base, "who": "ana", "edit": edit})
+        assert answer.status_code == 201, answer.text
+    return labelled

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.annotation.plan import ProjectPlan
 from jobs.annotation.project import Forest, MaskTable, Neighbourhood, Project, ProjectFiles
-from jobs.annotation.request import PROCESS
+from jobs.annotation.request import PROJECT
 from jobs.errors import BadImage
 from jobs.record import OutputFile, ResultRecord, Warned, now
 from models.errors import Fault
@@ -107,7 +107,7 @@ def _empty(plan: ProjectPlan, parts: Sequence[TilePart]) -> list[Warned]:
 
 
 def _output(context: Context, project: Project) -> OutputFile:
-    filename = f"{PROCESS}.json"
+    filename = f"{PROJECT}.json"
     key, data = f"jobs/{project.job}/outputs/{filename}", project.model_dump_json(indent=1).encode()
     context.storage.put(key, data, content_type=_JSON)
     return OutputFile(

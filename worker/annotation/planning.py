@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobs.annotation.plan import ProjectPlan, TilePlan, freeze_plan, read_plan
-from jobs.annotation.request import parse_project
+from jobs.annotation.request import PROJECT, ProjectExecute, parse_annotation
 from jobs.inspection import DRIVERS, PICTURE_DRIVERS, safe_raster
 from jobs.record import Warned
 from worker.annotation.tiles import Opener, plan_tile, stretched
@@ -17,10 +17,12 @@ _ALIKE: Final = 1.05  # pixels this much larger are still of one size
 
 def make_plan(context: Context, job: str) -> ProjectPlan:
     """Return the project's plan, making and storing it if there is none yet; raises BadImage or UnknownUpload."""
-    known = read_plan(context.storage, job)
+    known = read_plan(context.storage, job, ProjectPlan)
     if known is not None:
         return known
-    inputs = parse_project(context.store.request(job).execute).inputs
+    asked = parse_annotation(PROJECT, context.store.request(job).execute)
+    assert isinstance(asked, ProjectExecute)  # noqa: S101 - what that process takes
+    inputs = asked.inputs
     context.live.update(job, phase="looking at the tiles")
     planned = [plan_tile(context.uploads.read(upload)) for upload in inputs.tiles]
     tiles, told = stretched(planned, opener(context))

@@ -73,6 +73,39 @@ async function undo() {
   say(`Version ${version} is taken back.`);
 }
 
+// Let a classifier learn from what is labelled, and show what it suggests.
+async function suggest() {
+  const button = byId("suggest");
+  if (button.disabled) return;
+  button.disabled = true;
+  say("Learning from the labels …");
+  const done = await session.guarded(() => session.api.follow("annotation-classification"));
+  button.disabled = false;
+  if (!done) return;
+  await page.refresh();
+  say("Suggestions are in: clusters are shown by what is suggested, Y accepts.", "good");
+}
+
+async function makeExport() {
+  const button = byId("make");
+  button.disabled = true;
+  byId("made").textContent = "Writing images and labels …";
+  fill(byId("links"));
+  const inputs = { predictions: byId("with-suggestions").checked, least_confidence: Number(byId("least").value) };
+  try {
+    const made = await session.api.follow("annotation-export", inputs);
+    const links = Object.values(made).map((one) =>
+      el("li", {}, el("a", { href: one.href, download: one.filename }, one.filename), ` ${one.title}`),
+    );
+    byId("made").textContent = "Ready; the links work for a while.";
+    fill(byId("links"), ...links);
+  } catch (problem) {
+    byId("made").textContent = problem.message;
+  } finally {
+    button.disabled = false;
+  }
+}
+
 async function show() {
   const [job, part, number] = location.hash.slice(1).split("/");
   if (!/^job_[0-9a-z]{26}$/.test(job)) return say("The address names no project: …/annotate#job_…", "bad");
@@ -102,6 +135,8 @@ function key(event) {
   if (typing || event.ctrlKey || event.metaKey || event.altKey || !session?.project) return;
   if (event.key === "u") undo();
   else if (event.key === "r") other();
+  else if (event.key === "c") suggest();
+  else if (event.key === "e") byId("exported").showModal();
   else if (event.key === "?") byId("keys").showModal();
   else if (event.target.closest("button") && [" ", "Enter"].includes(event.key)) return;
   else if (!page?.key(event)) return;
@@ -119,6 +154,9 @@ addEventListener("beforeunload", (event) => session?.saving && event.preventDefa
 byId("to-clusters").addEventListener("click", () => page instanceof RefinePage && other());
 byId("to-refine").addEventListener("click", () => page instanceof ClustersPage && other());
 byId("undo").addEventListener("click", undo);
+byId("suggest").addEventListener("click", suggest);
+byId("export").addEventListener("click", () => byId("exported").showModal());
+byId("make").addEventListener("click", makeExport);
 byId("help").addEventListener("click", () => byId("keys").showModal());
 byId("who").addEventListener("change", (event) => session && (session.who = event.target.value));
 byId("key").addEventListener("close", () => {
