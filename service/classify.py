@@ -99,7 +99,10 @@ def _read(dataset: DatasetReader, card: Card, scale: float | None, offset: float
     if ColorInterp.alpha in dataset.colorinterp:
         valid &= dataset.read(dataset.colorinterp.index(ColorInterp.alpha) + 1) > 0
     if dataset.nodata is not None and np.isfinite(dataset.nodata):
-        valid &= (numbers != dataset.nodata).all(axis=0)
+        there = numbers != dataset.nodata
+        # Of a picture, shadows and bright colours hold a 0 in some band; no data is black.
+        black = card.input.reflectance == "digital" and dataset.nodata == 0
+        valid &= there.any(axis=0) if black else there.all(axis=0)
     factors = np.array([dataset.scales[i - 1] for i in indexes], np.float32)
     shifts = np.array([dataset.offsets[i - 1] for i in indexes], np.float32)
     if scale is not None or offset is not None:

@@ -207,7 +207,7 @@ def test_deep_pictures_with_infrared_are_stretched_and_told(client: Client, tmp_
 
 
 def test_a_small_picture_is_classified_at_once(client: Client, tmp_path: Path) -> None:
-    path = write_tile(tmp_path / "small.tif", picture_of(CODES[:100, :150]))
+    path = write_tile(tmp_path / "small.tif", picture_of(CODES[:100, :150]), nodata=0)
     with path.open("rb") as file:
         answer = httpx.post(f"{client.url}/classify", files={"image": file}, data={"model": "pictures"}, timeout=60)
     assert answer.status_code == 200, answer.text

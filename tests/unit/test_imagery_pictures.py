@@ -154,6 +154,16 @@ def test_alpha_says_what_is_there(desk: Desk) -> None:
     assert (image.valid == (data[3] > 0)).all()
 
 
+def test_black_is_no_data_and_a_colour_without_blue_is_not(desk: Desk) -> None:
+    data = picture()
+    data[2, :, :20] = 0
+    data[:, :, 40:] = 0
+    plan = desk.plan(write(desk.folder / "a.tif", data, pixel=0.5, nodata=0), card=CARD)
+    image = desk.open(plan, CARD).read(0, 0, 90, 70)
+    np.testing.assert_array_equal(image.valid, (data > 0).any(axis=0))
+    np.testing.assert_allclose(image.reflectance[:, image.valid], data[:, image.valid] / 255, atol=1e-7)
+
+
 def test_one_band_is_no_picture(desk: Desk) -> None:
     with pytest.raises(WrongBands, match=r"needs 3 bands; missing: red, green, blue; found: 1 without a name"):
         desk.plan(write(desk.folder / "a.tif", picture(bands=1), pixel=0.5), card=CARD)

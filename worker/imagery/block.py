@@ -100,6 +100,9 @@ class Imagery:
         with self._opener(file) as dataset:
             source = Source(dataset, tuple(b.index for b in file.bands), file.nodata)
             numbers, good = sample(source, lattice, "smooth")
+            if self._picture and dataset.nodata == 0:
+                # Shadows and bright colours hold a 0 in some band; no data is black.
+                good = np.broadcast_to(good.any(axis=0), good.shape)
         for band, number, here in zip(file.bands, numbers, good, strict=True):
             place = self._plan.bands.index(band.band)
             new = here & ~valid[place]
