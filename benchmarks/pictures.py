@@ -1,10 +1,10 @@
 """How the service maps a large picture: time, and the highest memory of any process.
 
-    python -m benchmarks.pictures [--side 10000] [--model land-cover] [--parcels] [--workers 1]
+    python -m benchmarks.pictures [--side 10000] [--files 2] [--deep] [--model land-cover] [--parcels] [--workers 1]
 
-draws four tiles side by side, `--side` pixels of 0.5 m a side together, maps them as one job of the process land-cover
-on an embedded stack of its own, and prints a JSON line last: `seconds` from the request to the result, `seconds_a_km2`,
-`peak_rss_mib` (the highest resident memory of any process, and by role).
+draws tiles side by side, `--files` a side and `--side` pixels of 0.5 m a side together, maps them as one job of the
+process land-cover on an embedded stack of its own, and prints a JSON line last: `seconds` from the request to the
+result, `seconds_a_km2`, `peak_rss_mib` (the highest resident memory of any process, and by role).
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def main() -> None:
     """Draw, map, measure, print."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--side", type=int, default=10_000, help="pixels; a multiple of 100")
+    words.add_argument("--files", type=int, default=2, help="files a side")
+    words.add_argument("--deep", action="store_true", help="numbers of two bytes, which the service stretches")
     words.add_argument("--model", default="land-cover")
     words.add_argument("--parcels", action="store_true", help="a plot of 40 m everywhere")
     words.add_argument("--workers", type=int, default=1)
@@ -50,7 +52,7 @@ def main() -> None:
 
 def measure(folder: Path, told: argparse.Namespace) -> dict[str, Any]:
     """Map one picture and return what that took."""
-    files = draw(folder, told.side)
+    files = draw(folder, told.side // told.files, told.files, np.dtype(np.uint16 if told.deep else np.uint8))
     with EmbeddedStack(folder / "stack", workers=told.workers) as stack, Client(stack.url) as client:
         inputs: dict[str, Any] = {"imagery": {"uploads": [client.upload(path)["upload"] for path in files]}}
         if told.parcels:
@@ -67,6 +69,8 @@ def measure(folder: Path, told: argparse.Namespace) -> dict[str, Any]:
     return {
         "side": told.side,
         "km2": km2,
+        "files": len(files),
+        "deep": told.deep,
         "model": told.model,
         "parcels": told.parcels,
         "blocks": last["blocks"]["total"],
@@ -80,23 +84,22 @@ def measure(folder: Path, told: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def draw(folder: Path, side: int) -> list[Path]:
-    """Write four tiles of noisy squares in the colours of the legend, strip by strip; return their paths."""
-    half, rng = side // 2, np.random.default_rng(7)
+def draw(folder: Path, side: int, count: int, kind: np.dtype[Any]) -> list[Path]:
+    """Write `count` x `count` tiles of noisy squares in the legend's colours, strip by strip; return their paths."""
+    rng, gain = np.random.default_rng(7), 16 if kind == np.uint16 else 1
     colours = np.array([c.rgb for c in LAND_COVER], np.float32).T
     paths = []
-    for row in range(2):
-        for column in range(2):
-            path = folder / f"tile-{row}-{column}.tif"
-            placed = from_origin(_LEFT + column * half * _PIXEL, _TOP - row * half * _PIXEL, _PIXEL, _PIXEL)
-            profile = {"crs": _CRS, "transform": placed, "dtype": "uint8", "photometric": "rgb", "tiled": True}
-            with rasterio.open(path, "w", "GTiff", half, half, 3, compress="deflate", **profile) as out:
-                for top in range(0, half, _PATCH):
-                    codes = rng.integers(0, len(LAND_COVER), -(-half // _PATCH)).repeat(_PATCH)[:half]
-                    height = min(_PATCH, half - top)
-                    strip = colours[:, None, codes] + rng.normal(0, _NOISE, (3, height, half))
-                    out.write(strip.clip(0, 255).astype(np.uint8), window=Window(0, top, half, height))
-            paths.append(path)
+    for row, column in np.ndindex(count, count):
+        path = folder / f"tile-{row}-{column}.tif"
+        placed = from_origin(_LEFT + column * side * _PIXEL, _TOP - row * side * _PIXEL, _PIXEL, _PIXEL)
+        profile = {"crs": _CRS, "transform": placed, "dtype": kind, "photometric": "rgb", "tiled": True}
+        with rasterio.open(path, "w", "GTiff", side, side, 3, compress="deflate", **profile) as out:
+            for top in range(0, side, _PATCH):
+                codes = rng.integers(0, len(LAND_COVER), -(-side // _PATCH)).repeat(_PATCH)[:side]
+                height = min(_PATCH, side - top)
+                strip = colours[:, None, codes] + rng.normal(0, _NOISE, (3, height, side))
+                out.write((strip.clip(0, 255) * gain).astype(kind), window=Window(0, top, side, height))
+        paths.append(path)
     return paths
 
 
