@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from jobs.annotation.request import PROCESSES, PROJECT
 from jobs.ids import new_id
 from jobs.request import parse_execute
 from jobs.settings import Settings
@@ -154,6 +155,22 @@ def test_two_tenants_cross_requests_over_every_route(api: Api, tenants: tuple[Te
                     assert "no upload" in found[1] or "no job" in found[1], found
                     asked += 1
     assert asked >= 200, asked
+    assert stored(api) == before
+
+
+def test_projects_and_tiles_of_others_are_nobodys(api: Api, tenants: tuple[Tenant, Tenant]) -> None:
+    before = stored(api)
+    for asking, owner in (tenants, tenants[::-1]):
+        for process in PROCESSES:
+            kind, name = ("upload", "tiles") if process == PROJECT else ("job", "project")
+            for theirs in owner.ids[kind]:
+                found = []
+                for identifier in (theirs, unknown(kind)):
+                    inputs = {name: [identifier] if kind == "upload" else identifier}
+                    told = {"json": {"inputs": inputs}}
+                    found.append(refused(asking, "POST", f"/processes/{process}/execution", identifier, **told))
+                assert found[0] == found[1], (process, kind)
+                assert f"no {kind}" in found[0][1]
     assert stored(api) == before
 
 

@@ -277,7 +277,7 @@ def test_what_is_past_its_date_is_deleted_unless_a_job_needs_it(api: Api, tmp_pa
 
 def test_an_upload_past_its_date_starts_no_job(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = api.upload(write_image(tmp_path / "i.tif")).json()["upload"]
-    monkeypatch.setattr("service.checking.now", lambda: now() + timedelta(days=7, minutes=1))
+    monkeypatch.setattr("service.named.now", lambda: now() + timedelta(days=7, minutes=1))
     body = problem(api.execute({"inputs": {"imagery": {"uploads": [upload]}}}), 422, "invalid-request")
     assert "send the file again" in body["detail"]
 
