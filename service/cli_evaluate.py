@@ -1,4 +1,4 @@
-"""`cityzones models evaluate-city`: how right a model is on a city whose classes are known."""
+"""`cityzones models evaluate-city` and `evaluate-tiles`: how right a model is where the classes are known."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from models.cards import card_of
 from models.errors import CityzonesError
 from service.cli_map import FAILED, console, say_problem
 
-# Imported by name and only on this command: reading cities belongs to training, which the service goes without.
+# Imported by name, only on these commands: reading what is known belongs to training, which the service goes without.
 _NETWORK: Final = "models.evaluation.city_network"
+_TILES: Final = ("models.data.tiles.folder", "models.evaluation.tiles")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the models' group."""
+    """Add the commands to the models' group."""
     app.command("evaluate-city")(evaluate_city)
+    app.command("evaluate-tiles")(evaluate_tiles)
 
 
 def evaluate_city(
@@ -60,6 +62,39 @@ def evaluate_city(
         raise typer.Exit(FAILED) from error
     console.print(_table(found))
     sys.stdout.write(json.dumps({"city": city.name, "card": told.id, **found}) + "\n")
+
+
+def evaluate_tiles(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with <tile>/images and <tile>/masks.")],
+    *,
+    card: Annotated[str, typer.Option(help="Id of the model.")] = "land-cover",
+    tiles: Annotated[str, typer.Option(help="Names of the tiles to measure on, with commas; all unless told.")] = "",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 is all cores.")] = 0,
+) -> None:
+    """Map images whose classes are known with a model of land cover; prints its accuracy, as JSON on the last line.
+
+    DIR holds <tile>/images and, of the same names, <tile>/masks: codes or colours, which a classes.json may name.
+    The mean IoU is over the classes that some pixel of the masks has. Unlabelled pixels do not count.
+    """
+    try:
+        told = card_of(card)
+        reading, measuring = (importlib.import_module(name) for name in _TILES)
+        found_tiles = reading.open_tiles(folder).only(tuple(name.strip() for name in tiles.split(",") if name.strip()))
+        answer = measuring.open_network(told, threads=threads)
+        found = measuring.evaluate_tiles(answer, told.geometry, found_tiles, tell=_tell)
+    except CityzonesError as error:
+        say_problem({"detail": error.detail})
+        raise typer.Exit(FAILED) from error
+    console.print(_classes(found))
+    sys.stdout.write(json.dumps({"card": told.id, **found}) + "\n")
+
+
+def _classes(found: dict[str, Any]) -> Table:
+    table = Table("class", "IoU")
+    for name, value in (*found["iou"].items(), ("mean", found["mean_iou"])):
+        table.add_row(name, f"{value:.3f}")
+    table.add_row("overall accuracy", f"{found['overall_accuracy']:.3f}")
+    return table
 
 
 def _tell(line: str) -> None:

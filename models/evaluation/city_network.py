@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,11 @@ import numpy as np
 from models.cards import Card
 from models.data.cities.ground import CELL, REFERENCE_SHIFT, SEASONS, CityGround, city_name, read_city, registered
 from models.data.cities.vectors import BadCity
-from models.errors import BadCard, MissingExtra, WeightsUnavailable
+from models.errors import BadCard
 from models.evaluation.city import measure, smoothed
 from models.evaluation.city_tiles import needed_seasons, network_probabilities, refuse_missing_seasons, seen_cells
+from models.evaluation.sessions import open_session
 from models.morphology import RESOLUTION
-from models.onnx_signature import read_signature
-from models.serving import check_contract
-from models.weights import weights_path
 
 NEIGHBOURHOOD: Final = 64
 """Pixels of a window from which on a network weighs a cell's neighbours itself: twice the 32 of a So2Sat patch, and the
@@ -99,31 +96,4 @@ def open_network(card: Card, weights: Path | None = None, *, threads: int = 0) -
     needed_seasons(card)
     if CELL % card.geometry.step or card.geometry.tile % CELL:
         raise BadCard(f"{card.id} answers every {card.geometry.step} pixels; that must divide the {CELL} of a cell")
-    weights = weights or _weights(card)
-    check_contract(card, read_signature(weights))
-    try:
-        runtime: Any = importlib.import_module("onnxruntime")
-    except ModuleNotFoundError as error:
-        raise MissingExtra("running a network here needs onnxruntime: pip install onnxruntime") from error
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors: warnings of its optimiser mean nothing to a person
-    usable = runtime.get_available_providers()
-    wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in usable]
-    try:
-        return runtime.InferenceSession(str(weights), options, providers=wanted)
-    except _errors() as error:
-        raise WeightsUnavailable(f"{weights.name} cannot be run: {error}; export it again") from error
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """Return the errors onnxruntime can raise: they share no root but Exception."""
-    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-    return tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
-
-
-def _weights(card: Card) -> Path:
-    found = weights_path(card)
-    if found is None:
-        raise WeightsUnavailable(f"the weights of {card.id} are not here; run: cityzones models fetch {card.id}")
-    return found
+    return open_session(card, weights, threads=threads)

@@ -186,7 +186,7 @@ def update_card(card: Path, temperature: float, rows: list[dict[str, Any]]) -> C
     head = re.sub(r"(?m)^precision = .*\n", lambda found: found[0] + _temperature(temperature), head)
     scratch = card.with_name(f".{card.name}.new")
     try:
-        scratch.write_text("".join([_ROW.join([head, *kept]), *map(_row, rows)]), encoding="utf-8")
+        scratch.write_text("".join([_ROW.join([head, *kept]), *map(row_of, rows)]), encoding="utf-8")
         written = read_card(scratch)
         if written.serving.temperature != temperature:
             raise BadCard(f"{card.name} has no line `precision` in [serving]; write one")
@@ -211,10 +211,10 @@ def _write(
         written=written,
         temperature=_temperature(temperature),
         scene_graph=scene_graph,
-        limits_told="".join(f"    {_toml(limit)},\n" for limit in limits),
-        **{name: _toml(value) for name, value in values.items()},
+        limits_told="".join(f"    {toml_of(limit)},\n" for limit in limits),
+        **{name: toml_of(value) for name, value in values.items()},
     )
-    card.write_text(text + _units(card) + "".join(_row(row) for row in report["accuracy"]), encoding="utf-8")
+    card.write_text(text + _units(card) + "".join(row_of(row) for row in report["accuracy"]), encoding="utf-8")
     return read_card(card)
 
 
@@ -230,11 +230,12 @@ def _temperature(value: float) -> str:
     return "" if value == 1 else f"temperature = {value}\n"
 
 
-def _toml(value: Any) -> str:
+def toml_of(value: Any) -> str:
     """Return a string, boolean or list as TOML: as JSON, which escapes what TOML does but one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _row(row: dict[str, Any]) -> str:
+def row_of(row: dict[str, Any]) -> str:
+    """Return a row of the accuracy table, of `data`, `method` and `metrics`, as TOML."""
     metrics = ", ".join(f"{name} = {value}" for name, value in row["metrics"].items())
-    return f"{_ROW}data = {_toml(row['data'])}\nmethod = {_toml(row['method'])}\nmetrics = {{ {metrics} }}\n"
+    return f"{_ROW}data = {toml_of(row['data'])}\nmethod = {toml_of(row['method'])}\nmetrics = {{ {metrics} }}\n"

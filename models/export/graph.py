@@ -13,7 +13,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from models.cards import Geometry
 from models.errors import WeightsUnavailable
+from models.networks.land_cover import BANDS, LandCoverNet
 from models.networks.magnet import FORMS, STEP, Magnet
 from models.networks.variants import AnyNetwork
 from models.networks.weights import load_weights
@@ -21,6 +23,8 @@ from models.networks.weights import load_weights
 TILE: Final = 240
 OPSET: Final = 17
 FULL: Final = 255.0
+COVER: Final = Geometry(window=256, step=1, tile=512, halo=128, scene=1)
+"""Of the graphs of land cover."""
 
 
 class _Served(nn.Module):
@@ -48,6 +52,25 @@ class _ServedScenes(nn.Module):
     def forward(self, spectral: Tensor, morphology: Tensor) -> tuple[Tensor, ...]:
         output = self.network.grid(spectral, morphology)
         return _bytes(torch.softmax(output.logits, dim=1)), _bytes(output.trust.mean(dim=1))
+
+
+class ServedCover(nn.Module):
+    """The network of land cover with the output that is served: round(255 p) of a tile, its halo cut off.
+
+    It takes an image (n, 3, tile + 2 halo, tile + 2 halo), 0-1, and gives (n, 9, tile, tile) uint8; logits are divided
+    by `temperature`.
+    """
+
+    def __init__(self, network: LandCoverNet, geometry: Geometry, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.network = network
+        self.inside = slice(geometry.halo, geometry.halo + geometry.tile)
+        self.temperature = temperature
+
+    def forward(self, spectral: Tensor) -> Tensor:
+        """Return round(255 p) of the tile inside an image, 0-1."""
+        logits = self.network(spectral)[:, :, self.inside, self.inside]
+        return _bytes(torch.softmax(logits / self.temperature, dim=1))
 
 
 def _bytes(shares: Tensor) -> Tensor:
@@ -101,6 +124,15 @@ def export_scenes(network: Magnet, target: Path, tile: int = TILE, *, temperatur
     side = tile + network.window - STEP
     with _tempered(network, temperature):
         return _write(_ServedScenes(network), network.bands, side, ["spectral", "morphology"], target)
+
+
+def export_cover(network: LandCoverNet, target: Path, geometry: Geometry, *, temperature: float = 1.0) -> Path:
+    """Write a network of land cover as ONNX to `target` and return it; see ServedCover for what it takes and gives.
+
+    Its input is called `spectral`, its output `probabilities`, and it takes one window at a time.
+    """
+    served = ServedCover(network, geometry, temperature)
+    return _write(served, BANDS, geometry.tile + 2 * geometry.halo, ["spectral"], target)
 
 
 def _write(served: nn.Module, bands: int, side: int, inputs: list[str], target: Path) -> Path:

@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from models.errors import WeightsUnavailable
+from models.networks.land_cover import LandCoverNet
 from models.networks.variants import VARIANTS, AnyNetwork, build
 
 
@@ -27,6 +28,17 @@ def load_weights(path: Path) -> AnyNetwork:
         network.load_state_dict(state)
     except (OSError, RuntimeError, SafetensorError, KeyError, IndexError) as error:
         msg = f"{path.name} does not hold weights of a network of ours; train or fetch it again"
+        raise WeightsUnavailable(msg) from error
+    return network.eval()
+
+
+def load_cover(path: Path) -> LandCoverNet:
+    """Read float16 weights of a network of land cover, ready to map; raises WeightsUnavailable where there are none."""
+    network = LandCoverNet()
+    try:
+        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    except (OSError, RuntimeError, SafetensorError) as error:
+        msg = f"{path.name} does not hold weights of a network of land cover; train it again, or name another"
         raise WeightsUnavailable(msg) from error
     return network.eval()
 

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -29,8 +29,8 @@ STEPS: Final = 1600
 # Windows of the networks, in pixels; models.networks needs torch, which a check must not.
 _WINDOW, _WIDE_WINDOW, _STEP = 32, 90, 10
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_Positive = Annotated[int, Field(ge=1)]
-_Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BadTraining(CityzonesError):
@@ -39,11 +39,13 @@ class BadTraining(CityzonesError):
     code = "bad-training"
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a run: unknown keys, changes and numbers that are none are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ProceduralData(_Section):
+class ProceduralData(Section):
     """Cities made up from seeds: `cities` of `side` x `side` pixels to learn from, `tests` others to measure on."""
 
     kind: Literal["procedural"]
@@ -56,7 +58,7 @@ class ProceduralData(_Section):
     )
 
 
-class CityData(_Section):
+class CityData(Section):
     """Folders as models.data.cities reads them; `holdout` is the share of square kilometres kept for validation.
 
     With `holdout` 0 nothing is measured: for the last run, once folds have said how right it will be.
@@ -67,7 +69,7 @@ class CityData(_Section):
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
-class So2SatData(_Section):
+class So2SatData(Section):
     """So2Sat LCZ42: the HDF5 files to learn from and to validate on (at most `validation_patches`, evenly spread).
 
     `morphology` and `validation_morphology` may name HDF5 files with a data set `morphology` (N, 32, 32, 6), made
@@ -80,11 +82,11 @@ class So2SatData(_Section):
     validation: Path
     morphology: Path | None = None
     validation_morphology: Path | None = None
-    validation_patches: _Positive = 24_119
+    validation_patches: Positive = 24_119
     verify: bool = True
 
 
-class ModelSection(_Section):
+class ModelSection(Section):
     """Which network: its variant, its spectral bands (by default those of the data), and weights to start from.
 
     `start` names the .safetensors of an earlier run, or the card (.toml) beside them.
@@ -95,7 +97,7 @@ class ModelSection(_Section):
     start: Path | None = None
 
 
-class Augmentation(_Section):
+class Augmentation(Section):
     """How samples are changed as they are drawn; 0 or false switches a change off.
 
     Reflectance is multiplied by one number U(1 / (1 + gain), 1 + gain) a sample and by U(1 - band_gain, 1 + band_gain)
@@ -107,38 +109,43 @@ class Augmentation(_Section):
     gain: Annotated[float, Field(ge=0, le=4)] = 0.25
     band_gain: Annotated[float, Field(ge=0, lt=1)] = 0.07
     offset: Annotated[float, Field(ge=0, le=1)] = 0.005
-    morphology_dropout: _Share = 0.25
-    class_balance: _Share | None = None
+    morphology_dropout: Share = 0.25
+    class_balance: Share | None = None
 
 
-class LossSection(_Section):
+class LossSection(Section):
     """How much each term counts beside the fused cross-entropy; `feedback` is beta of the backward modulation."""
 
     branches: Annotated[float, Field(ge=0, le=100)] = 0.3
     geography: Annotated[float, Field(ge=0, le=100)] = 0.3
     trust: Annotated[float, Field(ge=0, le=100)] = 0.1
     priors: Annotated[float, Field(ge=0, le=100)] = 0.1
-    feedback: _Share = 0.5
+    feedback: Share = 0.5
 
 
-class TrainingSection(_Section):
-    """The optimisation: `batch` samples a step, each of `nodes` x `nodes` windows 100 m apart."""
+class Optimisation(Section):
+    """What every run tells of its steps; `ema` is how much of the running average each step keeps."""
 
-    steps: _Positive | None = None
-    epochs: Annotated[float, Field(gt=0, le=10_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["f32", "bf16"] = "f32"
     batch: Annotated[int, Field(ge=1, le=65_536)] = 16
-    nodes: Annotated[int, Field(ge=1, le=64)] | None = None
     rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
     warm_up: Annotated[int, Field(ge=0)] = 100
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.995
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
-    checkpoint_every: _Positive = 200
-    validate_every: _Positive = 400
+    checkpoint_every: Positive = 200
+    validate_every: Positive = 400
     resume: bool = False
+
+
+class TrainingSection(Optimisation):
+    """The optimisation: `batch` samples a step, each of `nodes` x `nodes` windows 100 m apart."""
+
+    steps: Positive | None = None
+    epochs: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    nodes: Annotated[int, Field(ge=1, le=64)] | None = None
     augmentation: Augmentation = Augmentation()
     loss: LossSection = LossSection()
 
@@ -150,7 +157,7 @@ class TrainingSection(_Section):
         return self
 
 
-class OutputSection(_Section):
+class OutputSection(Section):
     """Where everything is written, and the id of the card: its files are named after it."""
 
     folder: Path
@@ -164,11 +171,13 @@ class OutputSection(_Section):
         return self
 
 
+Form = TypeVar("Form", bound=Section)
+
 Data = Annotated[ProceduralData | CityData | So2SatData, Field(discriminator="kind")]
 _KINDS: Final = ("procedural", "city", "so2sat")
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A whole run; the same one gives the same weights on one CPU thread, however often it is resumed."""
 
     data: Data
@@ -240,30 +249,43 @@ def read_config(path: Path) -> RunConfig:
 
     Raises BadTraining with every fault of the file: each key, what is wrong, and the nearest name where one is unknown.
     """
+    return run_of(RunConfig, read_toml(path), path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a run's file holds, unchecked; raises BadTraining where it is no TOML."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path} cannot be read as a training configuration: {error}"
         raise BadTraining(msg) from error
     except tomllib.TOMLDecodeError as error:
         msg = f"{path.name} is not TOML: {error}"
         raise BadTraining(msg) from error
-    config = check(given, path.name)
-    return _placed(config, path.absolute().parent)
+
+
+def run_of(form: type[Form], given: dict[str, Any], path: Path) -> Form:
+    """Return a run of some form from what its file at `path` holds, as `read_config` does."""
+    return _placed(check_form(form, given, path.name), path.absolute().parent)
 
 
 def check(given: dict[str, Any], name: str) -> RunConfig:
     """Return the run a mapping describes; raises BadTraining as `read_config`, with `name` for the mapping."""
+    return check_form(RunConfig, given, name)
+
+
+def check_form(form: type[Form], given: dict[str, Any], name: str) -> Form:
+    """Return a run of some form, as `check` does of those on Local Climate Zones."""
     try:
-        return RunConfig.model_validate(given)
+        return form.model_validate(given)
     except ValidationError as error:
-        faults = list(_faults(error))
+        faults = list(_faults(error, form))
         told = "; ".join(f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail for fault in faults)
         msg = f"{name} does not describe a run that can be made: {told}"
         raise BadTraining(msg, faults=faults) from error
 
 
-def _faults(error: ValidationError) -> Iterator[Fault]:
+def _faults(error: ValidationError, form: type[Section]) -> Iterator[Fault]:
     for fault in error.errors():
         # A discriminated union adds its tag to the path: data.city.folders is data.folders in the file.
         place = [
@@ -271,40 +293,41 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
         ]
         detail = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(place[-1], _known(fault["loc"][:-1]), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(place[-1], _known(form, fault["loc"][:-1]), n=1, cutoff=0.5)
             detail = "there is no such key" + (f"; did you mean {near[0]!r}?" if near else "")
         elif fault["type"] == "missing":
             detail = "is missing"
         yield Fault(".".join(place), detail)
 
 
-def _known(place: tuple[int | str, ...]) -> list[str]:
+def _known(form: type[Section], place: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the section at a place in the file."""
-    section: Any = RunConfig
+    section: Any = form
     for name in place:
         if name in _KINDS:
             section = next(kind for kind in _data_kinds() if name in get_args(kind.model_fields["kind"].annotation))
-        elif name != "data":
+        elif name != "data" or form is not RunConfig:
             section = section.model_fields[name].annotation
     return list(section.model_fields)
 
 
-def _data_kinds() -> tuple[type[_Section], ...]:
+def _data_kinds() -> tuple[type[Section], ...]:
     return (ProceduralData, CityData, So2SatData)
 
 
-def _placed(config: RunConfig, folder: Path) -> RunConfig:
+def _placed(config: Form, folder: Path) -> Form:
     """Return the run with every path made absolute against the folder of its file."""
+    told: Any = config
     data = {
         name: tuple(folder / p for p in value) if isinstance(value, tuple) else folder / value
-        for name, value in dict(config.data).items()
-        if isinstance(value, Path) or (isinstance(value, tuple) and isinstance(value[0], Path))
+        for name, value in dict(told.data).items()
+        if isinstance(value, Path) or (isinstance(value, tuple) and value and isinstance(value[0], Path))
     }
-    start = config.model.start and folder / config.model.start
+    start = told.model.start and folder / told.model.start
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update=data),
-            "model": config.model.model_copy(update={"start": start}),
-            "output": config.output.model_copy(update={"folder": folder / config.output.folder}),
+            "data": told.data.model_copy(update=data),
+            "model": told.model.model_copy(update={"start": start}),
+            "output": told.output.model_copy(update={"folder": folder / told.output.folder}),
         }
     )

@@ -14,7 +14,8 @@ from models.evaluation.recalibration import card_rows, recalibrate, served_tempe
 from models.export.card import write_card
 from models.export.graph import export_magnet
 from models.training.config import BadTraining
-from models.training.runs import CHECKPOINT, REPORT
+from models.training.folders import REPORT
+from models.training.runs import CHECKPOINT
 from models.weights import BUNDLED_DIR
 
 

@@ -18,8 +18,8 @@ from models.export.card import update_card
 from models.export.graph import export_network
 from models.networks.weights import load_weights
 from models.training.config import BadTraining, RunConfig, check
+from models.training.folders import REPORT
 from models.training.folds import map_cells
-from models.training.runs import REPORT
 from models.weights import BUNDLED_DIR
 
 _NAMES: Final = {

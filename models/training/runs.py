@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -25,9 +24,13 @@ from models.training.config import (
     ProceduralData,
     RunConfig,
     check,
-    read_config,
+    read_toml,
+    run_of,
 )
 from models.training.curves import draw_curves
+from models.training.folders import CURVES, HISTORY, REPORT, make_folder, refuse_overwriting, write_json
+from models.training.landcover.config import CoverConfig
+from models.training.landcover.runs import run_cover
 from models.training.loop import CHECKPOINT as RESUMED
 from models.training.loop import Run, begin, device_of, measure, normalise, optimise, restore, steps_of
 from models.training.nodes import samples_of
@@ -36,10 +39,8 @@ from models.training.sources import TrainingSource
 from models.training.tiles import TEST_SEEDS, city_source, procedural_source, training_cities
 from models.training.weights import round_weights, save_weights, start_file
 
+_Config = TypeVar("_Config", RunConfig, CoverConfig)
 CHECKPOINT: Final = "magnet.safetensors"
-REPORT: Final = "report.json"
-HISTORY: Final = "history.json"
-CURVES: Final = "curves.png"
 _BASELINE_CITIES: Final = 12  # are plenty for 17 centroids
 NAMES: Final = {
     "magnet": "MAGNET (reconstruction)",
@@ -99,7 +100,7 @@ def train(config: TrainingConfig) -> dict[str, Any]:
     report = _report(made, source, described) | {"config": {**asdict(config), "out": None}}
     config.out.mkdir(parents=True, exist_ok=True)
     save_weights(made.average, config.out / CHECKPOINT, f"magnet, seed {config.seed}, {config.steps} steps")
-    _write_json(config.out / REPORT, report)
+    write_json(config.out / REPORT, report)
     return report
 
 
@@ -109,10 +110,18 @@ def train_file(path: Path, *, resume: bool = False) -> tuple[dict[str, Any], Pat
     See docs/training.md for the keys, and `run` for what is written. `resume` goes on with a run that was
     stopped, as training.resume in the file does.
     """
-    config = read_config(path)
-    if resume:
-        config = config.model_copy(update={"training": config.training.model_copy(update={"resume": True})})
-    return run(config, f"cityzones models train {path.name}"), config.output.folder
+    given, command = read_toml(path), f"cityzones models train {path.name}"
+    data = given.get("data")
+    if isinstance(data, dict) and data.get("kind") == "tiles":
+        cover = _resuming(run_of(CoverConfig, given, path), resume=resume)
+        return run_cover(cover, command), cover.output.folder
+    config = _resuming(run_of(RunConfig, given, path), resume=resume)
+    return run(config, command), config.output.folder
+
+
+def _resuming(config: _Config, *, resume: bool) -> _Config:
+    training = config.training.model_copy(update={"resume": config.training.resume or resume})
+    return config.model_copy(update={"training": training})
 
 
 def run(config: RunConfig, command: str) -> dict[str, Any]:
@@ -122,7 +131,7 @@ def run(config: RunConfig, command: str) -> dict[str, Any]:
     earlier one unless it is resumed. Returns the report.
     """
     folder, name = config.output.folder, config.output.card
-    _refuse_overwriting(config)
+    refuse_overwriting(config.output, resume=config.training.resume)
     device_of(config)
     made, source = _trained(config, folder)
     report = _report(made, source, config)
@@ -131,9 +140,9 @@ def run(config: RunConfig, command: str) -> dict[str, Any]:
         made.average, folder / f"{name}.safetensors", f"{name}, seed {config.training.seed}, {made.step} steps"
     )
     export_network(made.average, folder / f"{name}.onnx", morphology=buildings)
-    _write_json(folder / HISTORY, made.history)
+    write_json(folder / HISTORY, made.history)
     draw_curves(made.history, f"{name}: {NAMES[config.model.variant]}", folder / CURVES)
-    _write_json(folder / REPORT, report)
+    write_json(folder / REPORT, report)
     write_run_card(report, source, folder / f"{name}.toml", command=command, morphology=buildings)
     return report
 
@@ -171,22 +180,12 @@ def _trained(config: RunConfig, folder: Path | None) -> tuple[Run, TrainingSourc
         normalise(network, source, config.training.seed)
         state = begin(network, config, device)
     if folder is not None:
-        _make(folder)
+        make_folder(folder)
     state.seconds += time.monotonic() - started
     optimise(state, samples_of(source, state.network, config), config, folder)
     state.average = state.average.cpu().eval()
     round_weights(state.average)
     return state, source
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"output.folder {folder} cannot be made: {error.strerror}"
-        raise BadTraining(msg) from error
-    for stale in folder.glob(f".{RESUMED}.*"):  # of a run that was killed while it wrote
-        stale.unlink(missing_ok=True)
 
 
 def _started(network: AnyNetwork, config: RunConfig) -> AnyNetwork:
@@ -197,22 +196,6 @@ def _started(network: AnyNetwork, config: RunConfig) -> AnyNetwork:
         msg = f"{msg} not {config.model.variant} of"
         raise BadTraining(f"{msg} {config.bands}; name other weights, or change model.variant and model.bands")
     return network.train()
-
-
-def _refuse_overwriting(config: RunConfig) -> None:
-    """Raise BadTraining where the output folder holds a run, or is none."""
-    folder, name = config.output.folder, config.output.card
-    if folder.exists() and not folder.is_dir():
-        msg = f"output.folder names {folder}, which is a file"
-        raise BadTraining(msg)
-    names = (RESUMED, REPORT, HISTORY, CURVES, f"{name}.toml", f"{name}.onnx", f"{name}.safetensors")
-    found = [told for told in names if (folder / told).exists()]
-    if found and not config.training.resume:
-        msg = f"{folder} holds a run already ({', '.join(found)}); set training.resume = true, or name another folder"
-        raise BadTraining(msg)
-    if found and RESUMED not in found:
-        msg = f"{folder} holds {', '.join(found)} but no {RESUMED} to resume from; name another folder"
-        raise BadTraining(msg)
 
 
 def _report(made: Run, source: TrainingSource, config: RunConfig) -> dict[str, Any]:
@@ -249,7 +232,3 @@ def accuracy_rows(network: AnyNetwork, source: TrainingSource, config: RunConfig
         matrix = baseline_confusion(learnt, tests, buildings=buildings, seed=config.training.seed)
         rows.append({"data": told, "method": f"nearest centroid of window means{suffix}", "metrics": scores(matrix)})
     return rows
-
-
-def _write_json(path: Path, told: Any) -> None:
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

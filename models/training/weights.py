@@ -7,20 +7,20 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from models.cards import read_card
 from models.errors import WeightsUnavailable
-from models.networks.variants import AnyNetwork
 
 
-def round_weights(network: AnyNetwork) -> None:
+def round_weights(network: nn.Module) -> None:
     """Round every weight to what float16 can hold, so that the small file and the served one are equal."""
     with torch.no_grad():
         for value in network.state_dict().values():
             value.copy_(value.half().float())
 
 
-def save_weights(network: AnyNetwork, path: Path, told: str) -> None:
+def save_weights(network: nn.Module, path: Path, told: str) -> None:
     """Write a network's weights as float16, at once; `told` says which run they are of."""
     state = {name: value.half().contiguous().cpu() for name, value in network.state_dict().items()}
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -27,7 +27,7 @@ from models.training.demo import compared, demo_config  # noqa: E402
 from models.training.loop import schedule  # noqa: E402
 from models.training.runs import run, train_file  # noqa: E402
 from service.cli_models import app as cli  # noqa: E402
-from tests.unit.training_samples import write_city_folder, write_so2sat  # noqa: E402
+from tests.unit.training_samples import stopped_after, write_city_folder, write_so2sat  # noqa: E402
 
 SMALL = {"kind": "procedural", "cities": 1, "side": 90, "tests": 1, "test_side": (80, 80)}
 QUICK = {
@@ -46,17 +46,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
     run(described(folder), "cityzones models train small.toml")
     return folder
-
-
-def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = loop._step
-
-    def dies(state: object, *rest: object) -> float:
-        if state.step == steps:
-            raise KeyboardInterrupt
-        return step(state, *rest)
-
-    monkeypatch.setattr(loop, "_step", dies)
 
 
 @pytest.mark.parametrize("steps", [2, 5])

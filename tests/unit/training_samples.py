@@ -9,6 +9,7 @@ from pathlib import Path
 import geopandas as gpd
 import h5py
 import numpy as np
+import pytest
 import rasterio
 from shapely.geometry import box, mapping
 
@@ -83,3 +84,17 @@ def write_forms(path: Path, patches: int = 40, seed: int = 1) -> Path:
     with h5py.File(path, "w") as file:
         file.create_dataset("morphology", data=forms, chunks=(8, 32, 32, 6))
     return path
+
+
+def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make runs die as if killed, before the step after some steps."""
+    from models.training import loop  # noqa: PLC0415 - needs torch, which not every test here does
+
+    step = loop._step
+
+    def dies(state: object, *rest: object) -> float:
+        if state.step == steps:
+            raise KeyboardInterrupt
+        return step(state, *rest)
+
+    monkeypatch.setattr(loop, "_step", dies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +52,13 @@ class TileFolder:
     def pictures(self, tiles: tuple[str, ...]) -> Iterator[Picture]:
         """Read the pairs of some tiles, one after another; raises BadTiles naming the file that does not read."""
         return (read_picture(pair, self.legend) for tile in tiles for pair in self.tiles[tile])
+
+    def only(self, names: tuple[str, ...]) -> TileFolder:
+        """Return the folder with some of its tiles, all where none is named; raises BadTiles for others."""
+        unknown = set(names) - set(self.tiles)
+        if unknown:
+            raise BadTiles(f"{self.path} holds no tile {', '.join(sorted(unknown))}; it holds {', '.join(self.tiles)}")
+        return replace(self, tiles={name: self.tiles[name] for name in names or self.tiles})
 
 
 def open_tiles(folder: Path) -> TileFolder:

@@ -1,0 +1,42 @@
+"""What networks of land cover minimise: cross-entropy weighted by class, and the overlap of each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the usual name
+
+from models.training.landcover.crops import IGNORED
+
+
+def class_weights(counts: NDArray[np.integer[Any]], power: float) -> Tensor:
+    """Return weights (9,) of the classes from pixels by code (10,): share^-power, of mean 1 over pixels; 0 of none."""
+    shares = counts[1:] / max(int(counts[1:].sum()), 1)
+    weights = np.where(shares > 0, np.maximum(shares, 1e-6) ** -power, 0)
+    return torch.tensor(weights / (weights * shares).sum(), dtype=torch.float32)
+
+
+def cover_loss(logits: Tensor, labels: Tensor, weights: Tensor, overlap: float) -> Tensor:
+    """Return the scalar loss of logits (n, 9, y, x) for labels (n, y, x), 0-8; pixels labelled IGNORED do not count.
+
+    `overlap` is how much the overlaps count beside the cross-entropy.
+    """
+    use = labels != IGNORED
+    each = F.cross_entropy(logits, labels, weights, ignore_index=IGNORED, reduction="sum", label_smoothing=0.0)
+    total = weights[labels[use]].sum().clamp_min(1e-6)
+    loss = each / total
+    return loss + overlap * _missed_overlap(logits, labels, use) if overlap else loss
+
+
+def _missed_overlap(logits: Tensor, labels: Tensor, use: Tensor) -> Tensor:
+    """Return the mean over the batch's classes of 1 - soft Dice (Milletari et al. 2016), over its labelled pixels."""
+    known = use[:, None].float()
+    shares = torch.softmax(logits, dim=1) * known
+    truth = F.one_hot(labels.clamp_min(0), logits.shape[1]).permute(0, 3, 1, 2) * known
+    both, either = (shares * truth).sum(dim=(0, 2, 3)), (shares + truth).sum(dim=(0, 2, 3))
+    there = truth.sum(dim=(0, 2, 3)) > 0
+    return (1 - 2 * both[there] / either[there].clamp_min(1.0)).mean() if bool(there.any()) else logits.sum() * 0
