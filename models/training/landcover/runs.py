@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.classes import LAND_COVER
 from models.data.tiles.folder import TileFolder, open_tiles
-from models.evaluation.tiles import scores_of, tile_confusion
+from models.evaluation.tiles import Answer, scores_of, tile_confusion
 from models.export.cover_card import write_cover_card
 from models.export.graph import COVER, ServedCover, export_cover
 from models.networks.land_cover import LandCoverNet
@@ -83,19 +83,24 @@ def train_cover(config: CoverConfig, folder: Path | None) -> TrainedCover:
     return TrainedCover(run, source, tiles)
 
 
-@torch.no_grad()
-def held_out(network: LandCoverNet, config: CoverConfig, tiles: TileFolder) -> dict[str, NDArray[np.int64]]:
-    """Return the confusion matrix (truth, mapped) of each tile held out, mapped by the network as it is served."""
+def served_answer(network: LandCoverNet, config: CoverConfig) -> Answer:
+    """Return what asks a network as it would be served, in the precision of its run."""
     served, device = ServedCover(network, COVER), next(network.parameters()).device
-    training = network.training
-    network.eval()
 
+    @torch.no_grad()
     def answer(image: NDArray[np.float32]) -> NDArray[np.uint8]:
         with precision(config, device):
             looked = torch.from_numpy(image).to(device).contiguous(memory_format=torch.channels_last)
             found: NDArray[np.uint8] = served(looked).cpu().numpy()
         return found
 
+    return answer
+
+
+def held_out(network: LandCoverNet, config: CoverConfig, tiles: TileFolder) -> dict[str, NDArray[np.int64]]:
+    """Return the confusion matrix (truth, mapped) of each tile held out, mapped by the network as it is served."""
+    training = network.training
+    answer = served_answer(network.eval(), config)
     matrices = {name: tile_confusion(answer, COVER, tiles.pictures((name,))) for name in config.data.holdout}
     network.train(training)
     return matrices
