@@ -1,7 +1,7 @@
 """Measures land cover on whole tiles held out: `python -m benchmarks.landcover FOLDER`; the last line is JSON.
 
-Nothing is learnt from a tile that is measured on. Settings of the network are those of its training configuration;
-its runs lie in --runs, and go on there if they were stopped. `--folds a,b c,d` holds out two tiles at a time.
+Nothing is learnt from a tile that is measured on. The network is trained in two runs, as the bundled one is;
+they lie in --runs, and go on there if they were stopped. `--folds a,b c,d` holds out two tiles at a time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from models.evaluation.tiles import confusion, scores_of
 from models.training.config import read_toml, run_of
 from models.training.landcover.config import CoverConfig
 
-CONFIG = Path(__file__).parents[2] / "models" / "training" / "land-cover.toml"
+CONFIGS = [
+    Path(__file__).parents[2] / "models" / "training" / f"{name}.toml" for name in ("land-cover-first", "land-cover")
+]
 METHODS = ("random forest on pixels", "network", "network, masks vote")
 SURE = 20  # of the measured pixels every so many fit the temperature
 
@@ -55,8 +57,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with <tile>/images and <tile>/masks")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the folds' runs")
-    parser.add_argument("--config", type=Path, default=CONFIG, help="training configuration of the network")
-    parser.add_argument("--steps", type=int, help="steps of a fold's network, instead of the configuration's")
+    parser.add_argument("--configs", type=Path, nargs=2, default=CONFIGS, help="the network's two runs")
+    parser.add_argument("--steps", type=int, help="steps of a fold's first run, instead of the configuration's")
     parser.add_argument("--folds", nargs="*", default=[], help="tiles held out together, with commas; one by one else")
     parser.add_argument("--stride", type=int, default=6, help="every so many pixels of a row and column are measured")
     parser.add_argument("--images", type=int, help="images of a tile that are measured on; all unless told")
@@ -74,7 +76,7 @@ def measured(given: argparse.Namespace, tiles: TileFolder, folds: list[Fold]) ->
         found = forest_matrices(tiles, folds, grid)
         rows.append(_row(METHODS[0], found, time.monotonic() - began))
     if given.network:
-        seen = [network_fold(_config(given, fold), given.runs / "-".join(fold), tiles, grid) for fold in folds]
+        seen = [network_fold(_configs(given, fold), given.runs / "-".join(fold), tiles, grid) for fold in folds]
         for method in METHODS[1:]:
             matrices = {fold: one.matrices[method] for fold, one in zip(folds, seen, strict=True)}
             rows.append(_row(method, matrices, sum(one.seconds[method] for one in seen)))
@@ -103,13 +105,13 @@ class NetworkFold:
     index: NDArray[np.int64]
 
 
-def network_fold(config: CoverConfig, run: Path, tiles: TileFolder, grid: Grid) -> NetworkFold:
+def network_fold(configs: tuple[CoverConfig, CoverConfig], run: Path, tiles: TileFolder, grid: Grid) -> NetworkFold:
     """Measure the network of a fold, with and without masks that vote."""
     plain, voting = METHODS[1:]
     matrices = {method: np.zeros((9, 9), np.int64) for method in (plain, voting)}
     seconds, shares, index = dict.fromkeys(matrices, 0.0), [], []
     began = time.monotonic()
-    for picture, probabilities in network_maps(config, run, tiles, grid):
+    for picture, probabilities in network_maps(*configs, run, tiles, grid):
         truth, mapped = grid.of(picture.codes), time.monotonic()
         matrices[plain] += confusion(truth, grid.of(probabilities).argmax(axis=0) + 1)
         matrices[voting] += confusion(truth, grid.of(voted(picture.image, probabilities)))
@@ -122,11 +124,17 @@ def network_fold(config: CoverConfig, run: Path, tiles: TileFolder, grid: Grid) 
     return NetworkFold(matrices, seconds, np.concatenate(shares), np.concatenate(index))
 
 
-def _config(given: argparse.Namespace, fold: Fold) -> CoverConfig:
-    told = run_of(CoverConfig, read_toml(given.config), given.config)
-    changed = {"resume": True} | ({"steps": given.steps} if given.steps else {})
-    data = told.data.model_copy(update={"folder": given.folder, "holdout": fold})
-    return told.model_copy(update={"data": data, "training": told.training.model_copy(update=changed)})
+def _configs(given: argparse.Namespace, fold: Fold) -> tuple[CoverConfig, CoverConfig]:
+    first, last = (_config(path, given.folder, fold) for path in given.configs)
+    training = first.training.model_copy(update={"steps": given.steps or first.training.steps})
+    return first.model_copy(update={"training": training}), last
+
+
+def _config(path: Path, folder: Path, fold: Fold) -> CoverConfig:
+    told = run_of(CoverConfig, read_toml(path), path)
+    training = told.training.model_copy(update={"resume": True})
+    data = told.data.model_copy(update={"folder": folder, "holdout": fold})
+    return told.model_copy(update={"data": data, "training": training})
 
 
 def calibrated(sure: list[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> dict[str, float]:

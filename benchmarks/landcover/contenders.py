@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
@@ -19,6 +18,7 @@ from models.evaluation.tiles import image_probabilities
 from models.export.graph import COVER
 from models.training.landcover.config import CoverConfig
 from models.training.landcover.runs import served_answer, train_cover
+from models.training.weights import save_weights
 
 TREES = 40
 LEARNT = 2000  # pixels of an image that the forest learns from
@@ -76,14 +76,19 @@ def forest_classes(samples: dict[str, Samples], held: tuple[str, ...], seed: int
 
 
 def network_maps(
-    config: CoverConfig, folder: Path, tiles: TileFolder, grid: Grid
+    first: CoverConfig, last: CoverConfig, folder: Path, tiles: TileFolder, grid: Grid
 ) -> Iterator[tuple[Picture, NDArray[np.float32]]]:
-    """Train a fold's network, or go on in `folder`; yield pictures held out and their probabilities (9, y, x)."""
-    trained = train_cover(config, folder)
+    """Train a fold's network in its two runs; yield pictures held out and their probabilities (9, y, x).
+
+    The runs lie in `folder` and beside it, and go on there if they were stopped.
+    """
+    start = folder / "weights.safetensors"
+    save_weights(train_cover(first, folder).run.average, start, "the first run of a fold")
+    config = last.model_copy(update={"model": last.model.model_copy(update={"start": start})})
+    trained = train_cover(config, folder.with_name(f"{folder.name}-last"))
     answer = served_answer(trained.run.average, config)
     for picture in grid.pictures(tiles, config.data.holdout):
-        with torch.no_grad():
-            yield picture, image_probabilities(answer, COVER, picture.image)
+        yield picture, image_probabilities(answer, COVER, picture.image)
 
 
 def voted(image: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
