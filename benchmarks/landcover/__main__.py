@@ -138,7 +138,10 @@ def _config(path: Path, folder: Path, fold: Fold) -> CoverConfig:
 
 
 def calibrated(sure: list[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> dict[str, float]:
-    """Return the temperature of all folds; also the calibration error of folds, plain and with that of the others."""
+    """Return the temperature of all folds; also the calibration error of folds, plain and with that of the others.
+
+    A fold that is alone has its own temperature.
+    """
     plain, mended = [], []
     for held, (shares, index) in enumerate(sure):
         others = [pair for k, pair in enumerate(sure) if k != held] or sure

@@ -57,7 +57,7 @@ def test_a_run_is_published_with_what_its_folds_measured(run: Path, tmp_path: Pa
         {"ECE": 0.05},
         {"ECE": 0.1},
     ]
-    assert "tile1, tile2; tile3, networks of 70 steps" in card.accuracy[0].data
+    assert "tile1, tile2; tile3, networks of 70 steps in the first run" in card.accuracy[0].data
     assert "held nothing out" in " ".join(card.limits_told)
 
 
