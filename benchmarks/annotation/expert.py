@@ -19,7 +19,7 @@ Masks = NDArray[np.int64]
 Grouped = tuple[Tree, list[Masks]]
 
 _LEAVES = 2000  # of the global tree: Ward's method would need the distances of all pairs of masks
-_FIRST_PAGES, _GROWTH = 6, 0.25
+_FIRST_PAGES, _GROWTH = 0.04, 0.25  # of all pages, and of those done
 _FIRST_CUT, _FIRST_SHARE = 18, 0.6
 _MENDED_BY_GROUP = 2
 _ENOUGH = 0.955
@@ -53,12 +53,12 @@ def by_clusters_and_classifier(material: Material, *, seed: int = 0) -> Ledger:
     of the classifier's doubts. It learns again after each batch of pages; batches grow with what is done.
     """
     ledger, pages = Ledger(material), np.random.default_rng(seed).permutation(len(material.trees))
-    done = min(_FIRST_PAGES, len(pages))
-    for page in pages[:done]:
+    done = first = max(int(_FIRST_PAGES * len(pages)), 1)
+    for page in pages[:first]:
         _label_page(material, ledger, material.trees[page])
     while done < len(pages) and ledger.accuracy < _ENOUGH:
         _predict(material, ledger, pages[:done], seed)
-        batch = pages[done : done + max(_FIRST_PAGES, int(_GROWTH * done))]
+        batch = pages[done : done + max(first, int(_GROWTH * done))]
         for page in batch:
             _review(material, ledger, material.trees[page])
         done += len(batch)

@@ -57,7 +57,7 @@ class Ledger:
 
     def wrong(self, masks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those of some masks whose class is not the true one."""
-        return masks[self.codes[masks] != self._material.truth[masks]]
+        return np.asarray(masks[self.codes[masks] != self._material.truth[masks]])
 
     def reached(self) -> dict[str, dict[str, int | None]]:
         """Return by level and measure the actions after which the accuracy stays at that level or above."""

@@ -82,7 +82,7 @@ def _houses(random: np.random.Generator, codes: NDArray[np.uint8], image: Plane,
         roof = np.array(random.choice(_ROOFS)) + random.normal(0, 8) + random.normal(0, 3, (*inside.shape, 1))
         image[box][inside] = (roof * slope)[inside]
     codes[houses] = _CODES["building"]
-    return houses
+    return np.asarray(houses)
 
 
 def _trees(random: np.random.Generator, codes: NDArray[np.uint8], image: Plane) -> NDArray[np.bool_]:
@@ -102,4 +102,4 @@ def _trees(random: np.random.Generator, codes: NDArray[np.uint8], image: Plane) 
     image[trees] = (np.array(colour) * (1.15 - 0.4 * np.minimum(distance, 1)[..., None]))[trees]
     image[trees] += _grain(random, side, noise)[trees][:, None]
     codes[trees] = _CODES["tree"]
-    return trees
+    return np.asarray(trees)
