@@ -1,6 +1,6 @@
 """Measures land cover on whole tiles held out: `python -m benchmarks.landcover FOLDER`; the last line is JSON.
 
-Nothing is learnt from a tile that is measured on. The network is trained in two runs, as the bundled one is;
+Nothing is learnt from a tile that is measured on. The network is trained in several runs, as the bundled one is;
 they lie in --runs, and go on there if they were stopped. `--folds a,b c,d` holds out two tiles at a time.
 """
 
@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with <tile>/images and <tile>/masks")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the folds' runs")
-    parser.add_argument("--configs", type=Path, nargs=2, default=CONFIGS, help="the network's two runs")
+    parser.add_argument("--configs", type=Path, nargs="+", default=CONFIGS, help="the network's runs")
     parser.add_argument("--steps", type=int, help="steps of a fold's first run, instead of the configuration's")
     parser.add_argument("--folds", nargs="*", default=[], help="tiles held out together, with commas; one by one else")
     parser.add_argument("--stride", type=int, default=6, help="every so many pixels of a row and column are measured")
@@ -82,6 +82,7 @@ def measured(given: argparse.Namespace, tiles: TileFolder, folds: list[Fold]) ->
             rows.append(_row(method, matrices, sum(one.seconds[method] for one in seen)))
         calibration = calibrated([(one.shares, one.index) for one in seen])
     told = {"folder": tiles.path.name, "folds": folds, "steps": given.steps, **asdict(grid)}
+    told["runs"] = len(given.configs)
     return told | {"rows": rows, "calibration": calibration}
 
 
@@ -105,13 +106,13 @@ class NetworkFold:
     index: NDArray[np.int64]
 
 
-def network_fold(configs: tuple[CoverConfig, CoverConfig], run: Path, tiles: TileFolder, grid: Grid) -> NetworkFold:
+def network_fold(configs: list[CoverConfig], run: Path, tiles: TileFolder, grid: Grid) -> NetworkFold:
     """Measure the network of a fold, with and without masks that vote."""
     plain, voting = METHODS[1:]
     matrices = {method: np.zeros((9, 9), np.int64) for method in (plain, voting)}
     seconds, shares, index = dict.fromkeys(matrices, 0.0), [], []
     began = time.monotonic()
-    for picture, probabilities in network_maps(*configs, run, tiles, grid):
+    for picture, probabilities in network_maps(configs, run, tiles, grid):
         truth, mapped = grid.of(picture.codes), time.monotonic()
         matrices[plain] += confusion(truth, grid.of(probabilities).argmax(axis=0) + 1)
         matrices[voting] += confusion(truth, grid.of(voted(picture.image, probabilities)))
@@ -124,10 +125,10 @@ def network_fold(configs: tuple[CoverConfig, CoverConfig], run: Path, tiles: Til
     return NetworkFold(matrices, seconds, np.concatenate(shares), np.concatenate(index))
 
 
-def _configs(given: argparse.Namespace, fold: Fold) -> tuple[CoverConfig, CoverConfig]:
-    first, last = (_config(path, given.folder, fold) for path in given.configs)
+def _configs(given: argparse.Namespace, fold: Fold) -> list[CoverConfig]:
+    first, *later = (_config(path, given.folder, fold) for path in given.configs)
     training = first.training.model_copy(update={"steps": given.steps or first.training.steps})
-    return first.model_copy(update={"training": training}), last
+    return [first.model_copy(update={"training": training}), *later]
 
 
 def _config(path: Path, folder: Path, fold: Fold) -> CoverConfig:

@@ -76,16 +76,20 @@ def forest_classes(samples: dict[str, Samples], held: tuple[str, ...], seed: int
 
 
 def network_maps(
-    first: CoverConfig, last: CoverConfig, folder: Path, tiles: TileFolder, grid: Grid
+    configs: list[CoverConfig], folder: Path, tiles: TileFolder, grid: Grid
 ) -> Iterator[tuple[Picture, NDArray[np.float32]]]:
-    """Train a fold's network in its two runs; yield pictures held out and their probabilities (9, y, x).
+    """Train a fold's network in its runs; yield pictures held out and their probabilities (9, y, x).
 
-    The runs lie in `folder` and beside it, and go on there if they were stopped.
+    The first lies in `folder`, the others beside it, and they go on there if they were stopped.
     """
-    start = folder / "weights.safetensors"
-    save_weights(train_cover(first, folder).run.average, start, "the first run of a fold")
-    config = last.model_copy(update={"model": last.model.model_copy(update={"start": start})})
-    trained = train_cover(config, folder.with_name(f"{folder.name}-last"))
+    config, place = configs[0], folder
+    trained = train_cover(config, place)
+    for number, later in enumerate(configs[1:], start=2):
+        start = place / "weights.safetensors"
+        save_weights(trained.run.average, start, f"run {number - 1} of a fold")
+        config = later.model_copy(update={"model": later.model.model_copy(update={"start": start})})
+        place = folder.with_name(f"{folder.name}-{number}")
+        trained = train_cover(config, place)
     answer = served_answer(trained.run.average, config)
     for picture in grid.pictures(tiles, config.data.holdout):
         yield picture, image_probabilities(answer, COVER, picture.image)
