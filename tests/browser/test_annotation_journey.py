@@ -1,4 +1,4 @@
-"""The whole journey: pictures of Dubai are annotated in a browser, exported, learnt from, and a tile is mapped by it."""
+"""The whole journey: pictures of Dubai are annotated in a browser, exported, learnt from, and a tile is mapped."""
 
 from __future__ import annotations
 
