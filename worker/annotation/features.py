@@ -43,8 +43,8 @@ def describe_masks(image: NDArray[np.uint8], labels: Labels, valid: NDArray[np.b
 
     Of an RGB image (3, y, x) uint8; pixels that are not `valid` (y, x) count for nothing. Colours and textures are
     those of `layers.LAYERS`, textures as logarithms; shapes those of `shapes.SHAPES`; the ring is what touches a mask,
-    weighted by the length of their border, and beyond is what touches that. All are finite. Raises ValueError for
-    other shapes or types.
+    weighted by the length of their border, and beyond is what touches that. All are finite. Holds 88 bytes a pixel: it
+    is for tiles, not for whole cities. Raises ValueError for other shapes or types.
     """
     if image.dtype != np.uint8 or image.shape != (3, *valid.shape) or labels.shape != valid.shape:
         raise ValueError(
