@@ -13,7 +13,7 @@ from benchmarks.annotation.material import CODES, Material, prepare
 from benchmarks.annotation.scene import draw
 from worker.annotation.clusters import tree_of
 
-PAGES, EACH = 12, 60
+PAGES, EACH = 8, 45
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def test_mask_by_mask_takes_an_action_each(material: Material):
 
 def test_a_ledger_counts_actions_and_scores_what_changes(material: Material):
     ledger = Ledger(material)
-    some = np.arange(360)
+    some = np.arange(180)
     ledger.say(some, material.truth[some], actions=0, look=False)
     assert (ledger.accuracy, ledger.actions, ledger.looked_at(0.4)) == (0.5, 0, 0.0)
-    ledger.say(some[:180], 2)
+    ledger.say(some[:90], 2)
     assert (ledger.accuracy, ledger.actions) == (0.25, 1)
-    assert ledger.wrong(some).tolist() == list(range(180))
+    assert ledger.wrong(some).tolist() == list(range(90))
     assert ledger.reached()["80%"] == {"masks": None, "area": None, "pixels": None}
 
 
@@ -81,8 +81,9 @@ def test_features_that_tell_nothing_spare_little(material: Material):
     noise = np.random.default_rng(1).normal(0, 1, material.features.shape).astype(np.float32)
     trees = [tree_of(tree.members, noise[tree.members]) for tree in material.trees]
     blind = dataclasses.replace(material, features=noise, near=noise, trees=trees)
-    ours, alone = expert.by_clusters_and_classifier(blind).reached(), expert.by_masks(blind).reached()
-    assert (ours["95%"]["masks"] or np.inf) > 0.6 * (alone["95%"]["masks"] or 0)
+    clusters = expert.by_clusters(blind, expert.by_page(blind), 6, 0.5).reached()
+    alone = expert.by_masks(blind).reached()
+    assert (clusters["95%"]["masks"] or np.inf) > 0.6 * (alone["95%"]["masks"] or 0)
 
 
 def test_material_is_of_the_engine_and_the_truth():
