@@ -158,6 +158,11 @@ class Settings(BaseSettings):
     weights_cache: Path | None = Field(
         None, description="where fetched weights lie; ~/.cache/cityzones/weights if empty"
     )
+    annotation_models: Path | None = Field(
+        None,
+        description="folder with encoder.onnx and decoder.onnx of the SAM family, which then find masks; read where "
+        "`cityzones up` builds the model repository",
+    )
     scratch: Path | None = Field(None, description="where workers keep copies of uploads while they read them")
     access_log: bool = Field(default=False, description="whether the service logs every request; /metrics has counts")
     tracing: bool = Field(default=False, description="whether OpenTelemetry traces requests, as BentoML is configured")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ Accelerator = Literal["cpu", "gpu"]
 
 MORPHOLOGY_CHANNELS = 6
 GPU_BATCH = 16
+ANY = -1  # a dimension that is not told
 GPU_QUEUE_MICROSECONDS = 2000
 MODEL_FILE = Path(__file__).parent / "repository" / "model.py"
 _TYPES = {FLOAT: "TYPE_FP32", UINT8: "TYPE_UINT8"}
@@ -58,13 +59,18 @@ def build_repository(
         folder = destination / card.serving.model
         graph = check_contract(card, read_signature(weights))
         overlays = {"cpu": cpu_config(card, instances=instances), "gpu": gpu_config(card, graph)}
-        _link(weights, folder / "1" / "model.onnx")
-        _write(folder / "1" / "model.py", MODEL_FILE.read_bytes())
         for name, text in overlays.items():
             _write(folder / "configs" / f"{name}.pbtxt", text.encode())
-        _write(folder / "config.pbtxt", overlays[accelerator].encode())
+        place_model(folder, weights, config=overlays[accelerator])
         served.append(card.serving.model)
     return served
+
+
+def place_model(folder: Path, weights: Path, *, config: str) -> None:
+    """Place a graph, what runs it, and its configuration into a model's folder of a repository; the last comes last."""
+    _link(weights, folder / "1" / "model.onnx")
+    _write(folder / "1" / "model.py", MODEL_FILE.read_bytes())
+    _write(folder / "config.pbtxt", config.encode())
 
 
 def _graphs(card: Card) -> list[Card]:
@@ -91,22 +97,29 @@ def extras_of(card: Card) -> list[TensorSignature]:
 def check_contract(card: Card, graph: GraphSignature) -> GraphSignature:
     """Return the graph if it keeps the contract of its card; raises BadCard naming the tensor that does not."""
     inputs, output = tensors_of(card)
+    check_tensors(card.weights.file, graph, inputs, (output, *extras_of(card)))
+    return graph
+
+
+def check_tensors(
+    name: str, graph: GraphSignature, inputs: Sequence[TensorSignature], outputs: Iterable[TensorSignature]
+) -> None:
+    """Raise BadCard, naming the tensor, where a graph does not take and give what is asked of it."""
     if set(graph.inputs) != {told.name for told in inputs}:
-        msg = f"{card.weights.file} takes {sorted(graph.inputs)}, not {[told.name for told in inputs]} as its card says"
+        msg = f"{name} takes {sorted(graph.inputs)}, not {[told.name for told in inputs]} as its card says"
         raise BadCard(msg)
     for told, found in [
         *((told, graph.inputs[told.name]) for told in inputs),
-        *((told, graph.outputs.get(told.name)) for told in (output, *extras_of(card))),
+        *((told, graph.outputs.get(told.name)) for told in outputs),
     ]:
         if found is None or found.element != told.element or not _fits(found.shape, told.shape):
-            msg = f"{card.weights.file}: tensor {told.name!r} is {found}, its card asks for {told}; export it again"
+            msg = f"{name}: tensor {told.name!r} is {found}, its card asks for {told}; export it again"
             raise BadCard(msg)
-    return graph
 
 
 def _fits(found: tuple[int | None, ...], told: tuple[int | None, ...]) -> bool:
     """Say whether a graph's shape allows the one told; exporters leave computed output sizes symbolic."""
-    return len(found) == len(told) and all(f in {None, t} for f, t in zip(found, told, strict=True))
+    return len(found) == len(told) and all(f in {None, t} or t == ANY for f, t in zip(found, told, strict=True))
 
 
 def cpu_config(card: Card, *, instances: int = 1) -> str:
@@ -145,8 +158,8 @@ def gpu_config(card: Card, graph: GraphSignature) -> str:
 
 def _config(card: Card, head: str, *, batched: bool, tail: str) -> str:
     inputs, output = tensors_of(card)
-    told = "".join(f"input [ {_tensor(tensor, batched=batched)} ]\n" for tensor in inputs)
-    answers = "".join(f"output [ {_tensor(tensor, batched=batched)} ]\n" for tensor in (output, *extras_of(card)))
+    told = "".join(f"input [ {tensor_text(tensor, batched=batched)} ]\n" for tensor in inputs)
+    answers = "".join(f"output [ {tensor_text(tensor, batched=batched)} ]\n" for tensor in (output, *extras_of(card)))
     file = "model.onnx" if "onnx" in head else "model.py"
     return (
         "# Generated from the model's card; changes here are lost.\n"
@@ -155,7 +168,8 @@ def _config(card: Card, head: str, *, batched: bool, tail: str) -> str:
     )
 
 
-def _tensor(tensor: TensorSignature, *, batched: bool) -> str:
+def tensor_text(tensor: TensorSignature, *, batched: bool = False) -> str:
+    """Return a tensor as config.pbtxt tells it."""
     dims = tensor.shape[1:] if batched else tensor.shape
     return f'{{ name: "{tensor.name}" data_type: {_TYPES[tensor.element]} dims: {list(dims)} }}'
 

@@ -41,13 +41,17 @@ class TilePlan(_Strict):
 
 
 class ProjectPlan(_Strict):
-    """What a project is made of: its tiles in order, and how their masks are clustered."""
+    """What a project is made of: its tiles in order, and how their masks are found and clustered.
+
+    `promptable` says that a network of the model server finds them.
+    """
 
     job: str
     title: str
     tiles: tuple[TilePlan, ...]
     neighbourhood: int
     clusters: int
+    promptable: bool = False
     warnings: tuple[Warned, ...] = ()
 
     @property

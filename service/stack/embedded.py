@@ -19,6 +19,7 @@ from rich.console import Console
 from jobs.queue import INTERACTIVE, QUEUES, make_app
 from jobs.settings import Settings
 from models.cards import cards
+from models.promptable import add_promptable
 from models.serving import build_repository
 from service.stack.process import GuardedProcess, StackFailed, free_port
 from service.stack.triton import EmbeddedTriton
@@ -105,7 +106,9 @@ class EmbeddedStack:
         self._stack.enter_context(_alone_in(self.folder))
         valkey = self._stack.enter_context(EmbeddedValkey(data=self.folder / "valkey", logs=self.logs))
         repository = self.folder / "models"
-        served = build_repository(repository, cards().values(), cache=self._cache())
+        served = build_repository(repository, cards().values(), cache=self._told("CITYZONES_WEIGHTS_CACHE"))
+        if promptable := self._told("CITYZONES_ANNOTATION_MODELS"):
+            served += add_promptable(repository, promptable)
         self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
         self.environment = self._environment(valkey.broker_url(0), valkey.url(1), self.triton.grpc_url)
         self.worker = self._launch("worker", self._worker_command(), grace=20.0)
@@ -114,8 +117,8 @@ class EmbeddedStack:
         self.service.wait_until(self._answers, timeout=START_TIMEOUT)
         self.worker.wait_until(self._worker_answers, timeout=START_TIMEOUT)
 
-    def _cache(self) -> Path | None:
-        told = self._overrides.get("CITYZONES_WEIGHTS_CACHE")
+    def _told(self, name: str) -> Path | None:
+        told = self._overrides.get(name)
         return Path(told) if told else None
 
     def _environment(self, broker: str, live: str, triton: str) -> dict[str, str]:

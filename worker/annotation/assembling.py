@@ -18,6 +18,7 @@ from models.errors import Fault
 from worker.annotation.clusters import Tree, neighbourhoods_of, standardised, tree_of
 from worker.annotation.features import FEATURES
 from worker.annotation.preparing import TilePart, read_part
+from worker.annotation.promptable import NAME
 from worker.context import Context
 
 SEGMENTER: Final = "Felzenszwalb (2004), fine and coarse levels fused; no trained network"
@@ -45,7 +46,7 @@ def assemble_project(context: Context, plan: ProjectPlan, still_wanted: Callable
         job=plan.job,
         title=plan.title,
         created=context.store.request(plan.job).created,
-        segmenter=SEGMENTER,
+        segmenter=f"{NAME}; elsewhere {SEGMENTER}" if plan.promptable else SEGMENTER,
         features=FEATURES,
         tiles=tuple(tile.record(len(part.area)) for tile, part in zip(plan.tiles, parts, strict=True)),
         neighbourhoods=neighbourhoods,

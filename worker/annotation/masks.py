@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,10 @@ _ALIKE: Final = 2.3
 _SAME: Final = 0.8
 
 
+Segmenter = Callable[[NDArray[np.uint8], NDArray[np.bool_]], Labels]
+"""Labels (y, x) of an image (3, y, x) where pixels are valid (y, x), 0 where nothing was found."""
+
+
 @dataclass(frozen=True, slots=True)
 class Masks:
     """The masks of an image: `labels` (y, x) int32, 1..n in raster order of their first pixel, 0 where there is none.
@@ -41,8 +45,10 @@ class Masks:
         return len(self.scores)
 
 
-def find_masks(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Masks:
+def find_masks(image: NDArray[np.uint8], valid: NDArray[np.bool_], segments: Segmenter | None = None) -> Masks:
     """Find the masks of an RGB image (3, y, x) uint8; pixels that are not `valid` (y, x) are in none.
+
+    `segments` finds those of a tile by other means; where it finds none, and without it, Felzenszwalb's stand.
 
     The same image gives the same masks. Works in tiles of 1024 px, and beside the image and its labels holds three
     bytes a pixel. Raises ValueError for other shapes or types.
@@ -56,7 +62,7 @@ def find_masks(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Masks:
     lab = np.zeros((*valid.shape, 3), np.int8)
     owners = np.zeros(1, np.int64)
     for window in _tiles(valid.shape):
-        found, colours = _segments(image[:, *window], valid[window])
+        found, colours = _segments(image[:, *window], valid[window], segments)
         lab[window] = np.rint(colours)
         owners = _stitch(labels, found, window, owners)
     stitched = renumbered(labels, roots_of(owners))
@@ -73,11 +79,19 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
             yield slice(row, min(row + TILE, shape[0])), slice(column, min(column + TILE, shape[1]))
 
 
-def _segments(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> tuple[Labels, NDArray[np.float32]]:
+def _segments(
+    image: NDArray[np.uint8], valid: NDArray[np.bool_], segments: Segmenter | None
+) -> tuple[Labels, NDArray[np.float32]]:
     """Return labels (y, x) of one tile and its colours in Lab (y, x, 3)."""
     lab = rgb2lab(np.moveaxis(image, 0, -1).astype(np.float32) / np.float32(255)).astype(np.float32)
     fine, coarse = segment(image, valid, (_FINE, _COARSE), _SIGMA)
-    return merge(fuse(fine, coarse, lab, _GAIN), lab, _ALIKE, _FINE.least), lab
+    usual = fuse(fine, coarse, lab, _GAIN)
+    if segments is None:
+        return merge(usual, lab, _ALIKE, _FINE.least), lab
+    found = np.ascontiguousarray(segments(image, valid), np.int32)
+    both = np.where(found > 0, found, np.where(usual > 0, usual + int(found.max(initial=0)), 0)).astype(np.int32)
+    numbered = renumbered(both, np.arange(int(both.max(initial=0)) + 1))
+    return merge(numbered, lab, 0.0, _FINE.least), lab
 
 
 def _stitch(labels: Labels, found: Labels, window: tuple[slice, slice], owners: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from jobs.annotation.plan import ProjectPlan, TilePlan, freeze_plan, read_plan
 from jobs.annotation.request import PROJECT, ProjectExecute, parse_annotation
 from jobs.inspection import DRIVERS, PICTURE_DRIVERS, safe_raster
 from jobs.record import Warned
+from models.promptable import DECODER, ENCODER
 from worker.annotation.tiles import Opener, plan_tile, stretched
 from worker.context import Context
 
@@ -32,6 +33,7 @@ def make_plan(context: Context, job: str) -> ProjectPlan:
         tiles=tiles,
         neighbourhood=inputs.neighbourhood,
         clusters=inputs.clusters,
+        promptable=context.models.ready(ENCODER) and context.models.ready(DECODER),
         warnings=(*told, *_grey(tiles), *_unlike(tiles)),
     )
     return freeze_plan(context.storage, plan)

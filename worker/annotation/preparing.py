@@ -15,8 +15,9 @@ from jobs.annotation.plan import ProjectPlan
 from jobs.annotation.project import ProjectFiles
 from jobs.annotation.rasters import encode_raster
 from worker.annotation.features import describe_masks
-from worker.annotation.masks import find_masks
+from worker.annotation.masks import Segmenter, find_masks
 from worker.annotation.planning import opener
+from worker.annotation.promptable import Promptable
 from worker.annotation.tiles import read_tile
 from worker.context import Context
 from worker.pipeline.markers import marker_key
@@ -41,7 +42,7 @@ def prepare_tile(context: Context, plan: ProjectPlan, block: str, still_wanted: 
     tile, files = plan.tiles[number], ProjectFiles(context.storage, plan.job)
     image, valid = read_tile(tile, opener(context))
     still_wanted()
-    labels = find_masks(image, valid).labels
+    labels = find_masks(image, valid, _segmenter(context, plan)).labels
     still_wanted()
     part = _described(image, labels, valid)
     record = tile.record(len(part.area))
@@ -49,6 +50,11 @@ def prepare_tile(context: Context, plan: ProjectPlan, block: str, still_wanted: 
     context.storage.put(files.labels_key(number), encode_raster(labels, record))
     context.storage.put(_part_key(plan, number), _packed(part))
     context.storage.put(marker, json.dumps({"block": block, "masks": len(part.area)}).encode())
+
+
+def _segmenter(context: Context, plan: ProjectPlan) -> Segmenter | None:
+    told = context.settings
+    return Promptable(told.triton_url, told.triton_timeout).segments if plan.promptable else None
 
 
 def read_part(context: Context, plan: ProjectPlan, number: int) -> TilePart:
