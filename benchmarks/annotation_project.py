@@ -4,8 +4,8 @@
 
 draws procedural towns of 1024 pixels a side, uploads `--tiles` of them (every town turned and mirrored before it comes
 twice), prepares them as one job on an embedded stack of its own, and asks for walls of 60 masks. The JSON on the last
-line has `seconds` from the request to the result, `seconds_a_tile`, `masks`, `wall_ms_median` and `wall_ms_p95` (over HTTP,
-tiles decoded before), `first_wall_ms` (not decoded), `cluster_ms_median` (the clusters of a neighbourhood), and
+line has `seconds` from the request to the result, `seconds_a_tile`, `masks`, `wall_ms_median` and `wall_ms_p95` (over
+HTTP, tiles decoded before), `first_wall_ms` (not decoded), `cluster_ms_median` (the clusters of a neighbourhood), and
 `peak_rss_mib` of any process.
 """
 
