@@ -106,7 +106,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_the_command_ends_in_json(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_evaluate, "card_of", lambda _: _card())
-    monkeypatch.setattr("models.evaluation.city_network.weights_path", lambda _: weights)
+    monkeypatch.setattr("models.evaluation.sessions.weights_path", lambda _: weights)
     result = CliRunner().invoke(app, ["models", "evaluate-city", str(folder), "--card", "nearest-colour", "--as-given"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout.splitlines()[-1])
@@ -212,7 +212,7 @@ def test_the_command_refuses_before_any_work(folder: Path, card: str) -> None:
 
 def test_a_folder_without_a_city_is_refused(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_evaluate, "card_of", lambda _: _card())
-    monkeypatch.setattr("models.evaluation.city_network.weights_path", lambda _: weights)
+    monkeypatch.setattr("models.evaluation.sessions.weights_path", lambda _: weights)
     result = CliRunner().invoke(app, ["models", "evaluate-city", str(tmp_path), "--card", "nearest-colour"])
     assert result.exit_code == 1
     assert "_lcz.tif" in result.stderr

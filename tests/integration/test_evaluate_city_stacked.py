@@ -133,7 +133,7 @@ def test_the_command_tells_the_seasons_read_and_the_move(
     card = _card()
     weights = _network(card, tmp_path)
     monkeypatch.setattr(cli_evaluate, "card_of", lambda _: card)
-    monkeypatch.setattr("models.evaluation.city_network.weights_path", lambda _: weights)
+    monkeypatch.setattr("models.evaluation.sessions.weights_path", lambda _: weights)
     asked = ["models", "evaluate-city", str(folder), "--card", "window-mean", "--no-smooth"]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output

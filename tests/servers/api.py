@@ -16,7 +16,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from jobs.live import LiveJobs, connect
-from jobs.record import OutputFile, ResultRecord, Warned, now
+from jobs.record import PUBLIC, OutputFile, ResultRecord, Warned, now
 from jobs.request import parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
@@ -54,10 +54,10 @@ def store_of(settings: Settings) -> JobStore:
     return JobStore(Storage(settings), LiveJobs(connect(settings.live_url)))
 
 
-def new_job(store: JobStore) -> str:
+def new_job(store: JobStore, tenant: str = PUBLIC) -> str:
     """Create a job; ids sort by the millisecond, and tests tell the jobs apart by their order."""
     time.sleep(0.002)
-    return store.create(LCZ, parse_execute(EXECUTE)).job
+    return store.create(LCZ, parse_execute(EXECUTE), tenant=tenant).job
 
 
 def finish(store: JobStore, job: str, files: dict[str, tuple[str, str, bytes]]) -> None:

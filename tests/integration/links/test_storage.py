@@ -12,12 +12,11 @@ import pytest
 from obstore.exceptions import NotFoundError, PermissionDeniedError, UnauthenticatedError
 
 from jobs.live import LiveJobs, connect
-from jobs.request import parse_execute
 from jobs.store import JobStore
 from models.errors import CityzonesError
 from service.stack.valkey import EmbeddedValkey
 from tests.integration.links.conftest import BUCKET, Place
-from tests.servers.api import EXECUTE, LCZ, finish
+from tests.servers.api import finish, new_job
 from tests.servers.s3 import S3Server
 
 WRITERS = 12
@@ -89,7 +88,7 @@ def test_of_racing_writers_one_wins(place: Place) -> None:
 
 
 def test_jobs_are_made_listed_ended_and_forgotten(place: Place, jobs: JobStore) -> None:
-    made = [jobs.create(LCZ, parse_execute(EXECUTE), tenant="links").job for _ in range(3)]
+    made = [new_job(jobs, "links") for _ in range(3)]
     assert jobs.shelves.newest("links", limit=10) == made[::-1]
     assert jobs.shelves.newest("links", limit=10, before=made[1]) == made[:1]
     assert set(made) <= set(jobs.unfinished())
