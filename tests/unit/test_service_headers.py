@@ -69,7 +69,7 @@ def test_a_page_may_read_answers_and_errors_alike(api: Api, monkeypatch: pytest.
         414: api.get(f"/jobs?x={'a' * 9000}", headers=origin),
         431: api.get("/jobs", headers=origin | long),
     }
-    monkeypatch.setattr("service.routes.processes.offered", lambda: 1 / 0)
+    monkeypatch.setattr("service.routes.processes.process_ids", lambda: 1 / 0)
     answers[500] = api.get("/processes", headers=origin)
     for status, answer in answers.items():
         assert answer.status_code == status
