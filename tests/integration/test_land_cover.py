@@ -84,7 +84,7 @@ def read(path: Path) -> np.ndarray:
 
 def test_a_process_is_offered_as_soon_as_it_has_a_model(client: Client) -> None:
     listed = httpx.get(f"{client.url}/processes").json()["processes"]
-    assert [process["id"] for process in listed] [:2] == ["local-climate-zones", LAND]
+    assert [process["id"] for process in listed][:2] == ["local-climate-zones", LAND]
     told = client.process(LAND)
     assert [c["colour"] for c in told["classes"]] == [c.colour for c in LAND_COVER]
     assert not {"buildings", "resolution"} & told["inputs"].keys()
