@@ -36,17 +36,31 @@ def board_of(masks: int, entries: Sequence[Entry]) -> Board:
     board = Board(np.zeros(masks, np.uint8), np.zeros(masks, np.int32))
     undone = undone_versions(entries)
     for entry in entries:
-        edit = entry.edit
         board.actions += 1
-        if entry.version in undone:
-            continue
-        if isinstance(edit, Label):
-            chosen = np.asarray(edit.masks)
-            board.codes[chosen] = edit.code
-            board.version_of[chosen] = entry.version if edit.code else 0
-        elif isinstance(edit, Split):
-            board.split.add((edit.neighbourhood, edit.node))
+        if entry.version not in undone:
+            _apply(board, entry)
     return board
+
+
+def board_after(board: Board, entries: Sequence[Entry]) -> Board | None:
+    """Return what a board and later edits add up to, None where one of them takes something back."""
+    if any(isinstance(entry.edit, Undo) for entry in entries):
+        return None
+    actions = board.actions + len(entries)
+    later = Board(board.codes.copy(), board.version_of.copy(), set(board.split), actions)
+    for entry in entries:
+        _apply(later, entry)
+    return later
+
+
+def _apply(board: Board, entry: Entry) -> None:
+    edit = entry.edit
+    if isinstance(edit, Label):
+        chosen = np.asarray(edit.masks)
+        board.codes[chosen] = edit.code
+        board.version_of[chosen] = entry.version if edit.code else 0
+    elif isinstance(edit, Split):
+        board.split.add((edit.neighbourhood, edit.node))
 
 
 def undone_versions(entries: Iterable[Entry]) -> set[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
-from jobs.annotation.board import Board, board_of, undone_versions
+from jobs.annotation.board import Board, board_after, board_of, undone_versions
 from jobs.annotation.edits import Edit, Entry
 from jobs.annotation.log import EditLog
 from jobs.annotation.project import MaskTable, Predictions, Project, ProjectFiles
@@ -19,16 +19,17 @@ from jobs.storage import Storage
 from service.annotation.wall import Tile
 
 _PROJECTS: Final = 8
-_TILES: Final = 12  # of 1024 pixels a side: 7 MiB each
+_TILE_BYTES: Final = 160 * 1024**2  # 7 MiB a tile of 1024 pixels a side
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """The values used last, so many of them; a value is made once, by the first who asks for it."""
+    """The values used last, up to a size together; a value is made once, by the first who asks for it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, size: Callable[[V], int] = lambda _: 1) -> None:
         self._most = most
+        self._size = size
         self._values: OrderedDict[K, V] = OrderedDict()
         self._making: dict[K, Lock] = {}
         self._lock = Lock()
@@ -46,7 +47,7 @@ class Kept(Generic[K, V]):
                 made = make()
                 with self._lock:
                     self._values[key] = made
-                    while len(self._values) > self._most:
+                    while len(self._values) > 1 and sum(map(self._size, self._values.values())) > self._most:
                         self._values.popitem(last=False)
                 return made
         finally:
@@ -88,7 +89,9 @@ class OpenProject:
             learnt = self._learnt()
             known = self._now
             if known is None or known.version != len(entries):
-                board = board_of(self.project.masks, entries)
+                board = (known and board_after(known.board, entries[known.version :])) or board_of(
+                    self.project.masks, entries
+                )
                 known = Now(entries, board, frozenset(undone_versions(entries)), learnt)
             elif known.learnt is not learnt:
                 known = Now(known.entries, known.board, known.undone, learnt)
@@ -122,7 +125,7 @@ class ProjectRoom:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._projects: Kept[str, OpenProject] = Kept(_PROJECTS)
-        self._tiles: Kept[tuple[str, int], Tile] = Kept(_TILES)
+        self._tiles: Kept[tuple[str, int], Tile] = Kept(_TILE_BYTES, lambda t: t.image.nbytes + t.labels.nbytes)
 
     def project(self, job: str) -> OpenProject:
         """Return a project; raises UnknownProject where the job has none."""

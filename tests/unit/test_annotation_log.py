@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.annotation.board import board_of
+from jobs.annotation.board import board_after, board_of
 from jobs.annotation.edits import Edit, Entry, Label, Split, Undo
 from jobs.annotation.log import EditLog
 from jobs.errors import AnnotationConflict, InvalidEdit
@@ -17,6 +17,12 @@ from jobs.ids import new_id
 from jobs.record import now
 from jobs.storage import Storage
 from tests.servers.api import settings_in
+
+LABELS = st.builds(
+    lambda masks, code: Label(masks=tuple(masks), code=code),
+    st.lists(st.integers(0, 9), min_size=1), st.integers(0, 9),
+)  # fmt: skip
+SPLITS = st.builds(Split, neighbourhood=st.integers(0, 3), node=st.integers(0, 9))
 
 
 @pytest.fixture
@@ -118,12 +124,7 @@ def test_undone_twice_by_two_is_undone() -> None:
 
 @given(st.data())
 def test_taking_everything_back_leaves_an_empty_board(data: st.DataObject) -> None:
-    labels = st.builds(
-        lambda masks, code: Label(masks=tuple(masks), code=code),
-        st.lists(st.integers(0, 9), min_size=1), st.integers(0, 9),
-    )  # fmt: skip
-    splits = st.builds(Split, neighbourhood=st.integers(0, 3), node=st.integers(0, 9))
-    edits: list[Edit] = data.draw(st.lists(labels | splits, max_size=12))
+    edits: list[Edit] = data.draw(st.lists(LABELS | SPLITS, max_size=12))
     whole = board_of(10, _entries(edits))
     back: list[Edit] = [Undo(version=n + 1) for n in data.draw(st.permutations(range(len(edits))))]
     empty = board_of(10, _entries([*edits, *back]))
@@ -132,3 +133,18 @@ def test_taking_everything_back_leaves_an_empty_board(data: st.DataObject) -> No
     restored = board_of(10, _entries([*edits, *back, *again]))
     assert (restored.codes == whole.codes).all()
     assert restored.split == whole.split
+
+
+@given(st.data())
+def test_a_board_that_is_gone_on_from_is_the_one_made_anew(data: st.DataObject) -> None:
+    entries = _entries(data.draw(st.lists(LABELS | SPLITS, max_size=12)))
+    seen = data.draw(st.integers(0, len(entries)))
+    before = board_of(10, entries[:seen])
+    codes = before.codes.copy()
+    later, anew = board_after(before, entries[seen:]), board_of(10, entries)
+    assert later is not None
+    assert (later.codes == anew.codes).all()
+    assert (later.version_of == anew.version_of).all()
+    assert (later.split, later.actions) == (anew.split, anew.actions)
+    assert (before.codes == codes).all()
+    assert board_after(before, _entries([Undo(version=1)])) is None
