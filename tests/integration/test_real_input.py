@@ -55,6 +55,7 @@ def test_ssl4eo_scene_is_mostly_farmland(client, shared_data, tmp_path):
     assert "domain-shift" not in {w["code"] for w in status["warnings"]}
 
 
+@pytest.mark.scale
 def test_major_tom_surface_reflectance_runs_and_warns(client, shared_data, tmp_path):
     folder = shared_data / "sentinel2_10band_chips" / "majortom_199U_1099R"
     names = [f"B{int(n[1:]):02d}" if n[1:].isdigit() else n for n in NEEDED]

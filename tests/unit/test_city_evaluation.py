@@ -142,6 +142,7 @@ def test_smoothing_outvotes_a_stray_cell(city: CityGround) -> None:
     assert found[0].tolist() == probabilities[0].tolist()
 
 
+@pytest.mark.scale
 def test_the_benchmark_ends_in_json(city: CityGround, tmp_path: Path) -> None:
     save_arrays(city, tmp_path / "city.npz")
     command = [sys.executable, "-m", "benchmarks.accuracy", "--packed", str(tmp_path / "city.npz"), "--quick"]
