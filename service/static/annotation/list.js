@@ -39,6 +39,7 @@ export class ClusterList {
       el("h2", {}, "Clusters"),
       el("ol", {}, ...entries.map((entry) => el("li", {}, this.#button(entry, sameEntry(entry, chosen))))),
     );
+    this.place.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }
 
   #picker(number) {
