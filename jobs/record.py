@@ -192,7 +192,7 @@ def told(ending: Ending) -> dict[str, Any]:
     if isinstance(ending, FailureRecord):
         return common | {"state": "failed", "message": ending.detail, "failure": ending}
     facts = {"progress": 100, "coverage": ending.coverage, "warnings": ending.warnings, "deletes": ending.deletes}
-    message = "the map is ready"
+    message = "the results are ready"
     if ending.deleted:
-        message = f"the map was ready; its data were deleted on {ending.deletes:%Y-%m-%d}, as was told"
+        message = f"the results were ready; their data were deleted on {ending.deletes:%Y-%m-%d}, as was told"
     return common | facts | {"state": "successful", "message": message}

@@ -11,7 +11,7 @@ from PIL import Image
 from rasterio.io import DatasetReader
 
 from jobs.errors import BadImage, UploadTooLarge
-from jobs.inspection.raster import PICTURE_DRIVERS, safe_raster
+from jobs.inspection.raster import PICTURE_DRIVERS, pixel_facts, safe_raster
 
 MOST_PIXELS: Final = 4096**2
 _EXPECTED: Final = (OSError, ValueError, SyntaxError, ArithmeticError, MemoryError, struct.error, zlib.error)
@@ -24,7 +24,7 @@ def inspect_picture(path: Path, name: str) -> dict[str, Any]:
         with safe_raster(path, PICTURE_DRIVERS) as dataset:
             _check(dataset, name)
             _check_complete(path)
-            return _facts(dataset)
+            return pixel_facts(dataset)
     except BadImage as error:
         known = error.detail.startswith(name)
         raise error if known else BadImage(f"{name} cannot be read: {_DAMAGED}") from error
@@ -44,15 +44,3 @@ def _check_complete(path: Path) -> None:
     """Decode every pixel by the library that tells where some are missing: GDAL fills them in."""
     with Image.open(path, formats=("PNG", "JPEG")) as picture:
         picture.load()
-
-
-def _facts(dataset: DatasetReader) -> dict[str, Any]:
-    return {
-        "driver": dataset.driver,
-        "width": dataset.width,
-        "height": dataset.height,
-        "count": dataset.count,
-        "dtype": dataset.dtypes[0],
-        "bands": [None] * dataset.count,
-        "colours": [colour.name for colour in dataset.colorinterp],
-    }

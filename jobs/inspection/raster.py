@@ -141,22 +141,28 @@ def check_georeference(dataset: DatasetReader, name: str) -> CRS:
     return self_contained(CRS.from_wkt(dataset.crs.to_wkt()), name)
 
 
-def _facts(dataset: DatasetReader, crs: CRS, name: str) -> dict[str, Any]:
-    placed = lonlat_bounds(dataset.bounds, crs_name(crs))
-    if placed is None:
-        raise BadImage(f"{name} lies outside its coordinate reference system: check the CRS it was given")
-    tags = dataset.tags()
+def pixel_facts(dataset: DatasetReader) -> dict[str, Any]:
+    """Return what every image says of its pixels."""
     return {
         "driver": dataset.driver,
         "width": dataset.width,
         "height": dataset.height,
         "count": dataset.count,
         "dtype": dataset.dtypes[0],
+        "bands": [_text(d) for d in dataset.descriptions],
+        "colours": [c.name for c in dataset.colorinterp],
+    }
+
+
+def _facts(dataset: DatasetReader, crs: CRS, name: str) -> dict[str, Any]:
+    placed = lonlat_bounds(dataset.bounds, crs_name(crs))
+    if placed is None:
+        raise BadImage(f"{name} lies outside its coordinate reference system: check the CRS it was given")
+    tags = dataset.tags()
+    return pixel_facts(dataset) | {
         "crs": crs_name(crs),
         "transform": list(dataset.transform[:6]),
         "resolution": list(dataset.res),
-        "bands": [_text(d) for d in dataset.descriptions],
-        "colours": [c.name for c in dataset.colorinterp],
         "scales": [_number(v, 1.0) for v in dataset.scales],
         "offsets": [_number(v, 0.0) for v in dataset.offsets],
         "nodata": _nodata(dataset.nodata),

@@ -77,6 +77,7 @@ def test_pictures_become_a_project(stack: EmbeddedStack, tiles: dict[str, str]) 
     status = finish(Client(stack.url), inputs, process=PROJECT)
     assert status["status"] == "successful", status
     job = status["jobID"]
+    assert status["message"] == "the results are ready"
     assert {w["code"] for w in status["warnings"]} == {"image-stretched", "image-grey", "image-empty"}
     pages = next(link["href"] for link in status["links"] if link["rel"] == "edit")
     assert pages == f"{stack.url}/annotate#{job}"

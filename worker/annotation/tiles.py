@@ -12,16 +12,14 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 
 from jobs.annotation.plan import TilePlan
-from jobs.errors import BadImage
 from jobs.record import Warned
 from jobs.uploads import UploadRecord
-from models.errors import Fault
+from worker.imagery.stretching import limits_of
 
 Opener = Callable[[str], AbstractContextManager[DatasetReader]]
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-PERCENTILES: Final = (2.0, 98.0)
 _GLANCE: Final = 512  # pixels a side that are looked at to find percentiles
 _COLOURS: Final = ("red", "green", "blue")
 
@@ -58,7 +56,10 @@ def stretched(tiles: Sequence[TilePlan], opener: Opener) -> tuple[tuple[TilePlan
     looked = [values for values in found.values() if values is not None and values.size]
     if not looked:
         return tuple(tiles), []
-    limits = tuple(_limits(np.concatenate([values[colour] for values in looked])) for colour in range(3))
+    limits = tuple(
+        limits_of(name, np.concatenate([values[colour] for values in looked]), "/inputs/tiles")
+        for colour, name in enumerate(_COLOURS)
+    )
     told = ", ".join(f"{name} {low:.6g} to {high:.6g}" for name, (low, high) in zip(_COLOURS, limits, strict=True))
     detail = f"numbers that are not bytes were stretched between their 2nd and 98th percentile: {told}"
     made = tuple(tile if found[tile.upload] is None else tile.model_copy(update={"limits": limits}) for tile in tiles)
@@ -97,11 +98,3 @@ def _read(dataset: DatasetReader, tile: TilePlan, shape: tuple[int, int] | None)
     if tile.alpha:
         valid &= dataset.read(tile.alpha, out_shape=shape) > 0
     return values[[bands.index(band) for band in tile.bands]], valid
-
-
-def _limits(values: NDArray[Any]) -> tuple[float, float]:
-    low, high = (float(value) for value in np.percentile(values, PERCENTILES))
-    if low < high:
-        return low, high
-    msg = f"nearly all pixels of a colour hold one number ({low:.6g}): there is nothing to see in the tiles"
-    raise BadImage(msg, faults=[Fault("/inputs/tiles", "one number")])

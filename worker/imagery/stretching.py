@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.errors import BadImage
 from jobs.record import Warned
@@ -29,7 +30,7 @@ def stretched(plan: ImageryPlan, opener: Opener) -> ImageryPlan:
     found = {band: values for band, values in _values(files, plan, opener).items() if values.size}
     if not found:
         return plan
-    limits = {band: _limits(band, values) for band, values in found.items()}
+    limits = {band: limits_of(band, values, f"{POINTER}/uploads") for band, values in found.items()}
     told = ", ".join(f"{band} {low:.6g} to {high:.6g}" for band, (low, high) in limits.items())
     detail = f"numbers that are not bytes were stretched to 0-1 between their 2nd and 98th percentile: {told}"
     warned = Warned(code="image-stretched", detail=detail)
@@ -55,12 +56,13 @@ def _values(files: list[FileRead], plan: ImageryPlan, opener: Opener) -> dict[st
     return {band: np.concatenate(values) for band, values in found.items()}
 
 
-def _limits(band: str, values: Floats) -> tuple[float, float]:
+def limits_of(band: str, values: NDArray[Any], pointer: str) -> tuple[float, float]:
+    """Return the numbers of a band that are shown as 0 and as 1; raises BadImage, at `pointer`, for one number only."""
     low, high = (float(v) for v in np.percentile(values, PERCENTILES))
     if low < high:
         return low, high
     msg = f"nearly all pixels of the band {band} hold one number ({low:.6g}): there is nothing to see in the image"
-    raise BadImage(msg, faults=[Fault(f"{POINTER}/uploads", f"{band} holds one number")])
+    raise BadImage(msg, faults=[Fault(pointer, f"{band} holds one number")])
 
 
 def _stack(stack: Stack, files: list[FileRead], limits: dict[str, tuple[float, float]]) -> Stack:
