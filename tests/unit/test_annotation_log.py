@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from jobs.annotation.board import board_after, board_of
 from jobs.annotation.edits import Edit, Entry, Label, Split, Undo
-from jobs.annotation.log import EditLog
+from jobs.annotation.log import PACKED, EditLog
 from jobs.errors import AnnotationConflict, InvalidEdit
 from jobs.ids import new_id
 from jobs.record import now
+from jobs.settings import Settings
 from jobs.storage import Storage
 from tests.servers.api import settings_in
 
@@ -95,6 +96,47 @@ def test_many_at_once_lose_nothing(opened: Callable[[], EditLog]) -> None:
     board = board_of(400, entries)
     assert board.labelled == 48
     assert all(np.count_nonzero(board.codes == 1 + who) == 12 for who in range(4))
+
+
+def test_edits_are_packed_so_that_opening_reads_few_objects(tmp_path: Path) -> None:
+    storage, job = Counting(settings_in(tmp_path)), new_id("job")
+    log, last = EditLog(storage, job), 2 * PACKED + 3
+    for n in range(last):
+        edit = Label(masks=(n,), code=5) if n != PACKED else Undo(version=1)
+        log.append(edit, base=n, who="ana\n")
+    wanted = log.entries()
+    storage.read.clear()
+    again = EditLog(storage, job)
+    assert again.entries() == wanted
+    assert [entry.version for entry in again.entries()] == list(range(1, last + 1))
+    assert len(storage.read) == 2 + 3
+    with pytest.raises(AnnotationConflict, match=f"1 of the same masks in version {PACKED + 1},"):
+        again.append(Label(masks=(0, 1), code=8), base=2, who="ana")
+
+
+def test_a_pack_that_was_never_written_is_written_by_who_reads_next(tmp_path: Path) -> None:
+    storage, job = Counting(settings_in(tmp_path)), new_id("job")
+    log = EditLog(storage, job)
+    for n in range(PACKED):
+        log.append(Label(masks=(n,), code=5), base=n, who="ana")  # its writer stops before it reads its last edit
+    packs = f"jobs/{job}/annotation/packed-edits"
+    assert storage.keys(packs) == []
+    assert EditLog(storage, job).entries() == log.entries()
+    (pack,) = storage.keys(packs)
+    singles = [storage.get(key) for key in storage.keys(f"jobs/{job}/annotation/edits")]
+    assert (storage.get(pack) or b"").splitlines() == singles
+
+
+class Counting(Storage):
+    """A storage that notes what is read."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.read: list[str] = []
+
+    def get(self, key: str) -> bytes | None:
+        self.read.append(key)
+        return super().get(key)
 
 
 def _entries(edits: list[Edit]) -> list[Entry]:
