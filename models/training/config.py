@@ -297,6 +297,9 @@ def _faults(error: ValidationError, form: type[Section]) -> Iterator[Fault]:
             detail = "there is no such key" + (f"; did you mean {near[0]!r}?" if near else "")
         elif fault["type"] == "missing":
             detail = "is missing"
+        elif fault["type"] == "union_tag_invalid":
+            told = fault["ctx"]
+            detail = f"{told['tag']!r} is no kind of data; give one of {told['expected_tags']}, 'tiles' (land cover)"
         yield Fault(".".join(place), detail)
 
 

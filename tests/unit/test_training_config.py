@@ -58,7 +58,10 @@ def test_paths_are_relative_to_the_file(tmp_path: Path):
             "augmentation.gian: there is no such key; did you mean 'gain'",
         ),
         (GOOD + "[trainings]\n", "did you mean 'training'"),
-        (GOOD.replace("procedural", "procedurl"), "'procedural', 'city', 'so2sat'"),
+        (
+            GOOD.replace("procedural", "procedurl"),
+            "'procedurl' is no kind of data; give one of 'procedural', 'city', 'so2sat', 'tiles'",
+        ),
         (
             GOOD.replace('"procedural"', '"procedural"\ncitis = 3'),
             "data.citis: there is no such key; did you mean 'cities'",
