@@ -124,12 +124,13 @@ class Reference(Strict):
     """Points or polygons whose class is known, to assess the map with; they never reach the network.
 
     `class_field` names the field of the classes: codes, labels or names of the process's classes, or for Local Climate
-    Zones GeoClimate's 101-107. `layer` names the layer of a file that has several.
+    Zones GeoClimate's 101-107. Without it that is "lcz", and for land cover "class". `layer` names the layer of a file
+    that has several.
     """
 
     upload: UploadId
     layer: Text | None = None
-    class_field: Text = "lcz"
+    class_field: Text | None = None
 
 
 class Inputs(Strict):

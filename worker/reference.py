@@ -61,9 +61,10 @@ def load_reference(  # noqa: PLR0917 - where to look goes with what to look for
     Raises BadVector where the field is missing, no value names a class, or nothing lies in the area; MissingCrs,
     UnknownUpload. Features that are of no use beside others that are, are left out with a warning.
     """
-    frame = _read(wanted, uploads, settings, scratch)
+    field = wanted.class_field or ("lcz" if classes == LOCAL_CLIMATE_ZONES else "class")
+    frame = _read(wanted, field, uploads, settings, scratch)
     warnings: list[Warned] = []
-    codes = _codes(frame[wanted.class_field], wanted.class_field, classes, warnings)
+    codes = _codes(frame[field], field, classes, warnings)
     shapes = frame.geometry.to_numpy()[codes > 0]
     known = gpd.GeoDataFrame({"class_code": codes[codes > 0]}, geometry=shapes, crs=frame.crs)
     usable = _usable(known, grid, warnings)
@@ -124,14 +125,14 @@ def _count_polygons(
         np.add.at(counts, (burnt[held], mapped(*block.slices)[held]), 1)
 
 
-def _read(wanted: Reference, uploads: UploadStore, settings: Settings, scratch: Path) -> gpd.GeoDataFrame:
+def _read(wanted: Reference, field: str, uploads: UploadStore, settings: Settings, scratch: Path) -> gpd.GeoDataFrame:
     record = uploads.read(wanted.upload)
     if record.kind != "vector":
         detail = f"upload {wanted.upload} is an image: reference data are points or polygons with a class each"
         raise BadVector(detail, faults=[Fault(f"{POINTER}/upload", detail)])
     try:
         path = uploads.local(wanted.upload, scratch)
-        frame = read_vector(path, columns=[wanted.class_field], layer=wanted.layer)
+        frame = read_vector(path, columns=[field], layer=wanted.layer)
     except BadVector as error:
         if "has no field" not in error.detail:
             raise

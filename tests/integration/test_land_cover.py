@@ -221,10 +221,10 @@ def test_a_finished_map_is_decided_again_by_parcels_and_held_against_the_truth(
     rows, columns = np.mgrid[7:HEIGHT:20, 7:WIDTH:20].reshape(2, -1)
     places = points(LEFT + (columns + 0.5) * PIXEL, TOP - (rows + 0.5) * PIXEL)
     names = [LAND_COVER[code - 1].name for code in CODES[rows, columns]]
-    gpd.GeoDataFrame({"cover": names}, geometry=places, crs=HERE).to_file(tmp_path / "truth.gpkg")
+    gpd.GeoDataFrame({"class": names}, geometry=places, crs=HERE).to_file(tmp_path / "truth.gpkg")
     known = client.upload(tmp_path / "truth.gpkg")["upload"]
     inputs = {"imagery": {"job": done[0]["jobID"]}, "parcels": uploads["parcels"], "units": "parcel"}
-    inputs |= {"outputs": ["map", "parcels", "accuracy"], "reference": {"upload": known, "class_field": "cover"}}
+    inputs |= {"outputs": ["map", "parcels", "accuracy"], "reference": {"upload": known}}
     status = finish(client, inputs, process=LAND)
     assert status["status"] == "successful", status
     outputs = fetch(client, status["jobID"], tmp_path)
