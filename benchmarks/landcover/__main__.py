@@ -1,7 +1,7 @@
 """Measures land cover on whole tiles held out: `python -m benchmarks.landcover FOLDER`; the last line is JSON.
 
-Nothing is learnt from a tile that is measured on. The network is trained in several runs, as the bundled one is;
-they lie in --runs, and go on there if they were stopped. `--folds a,b c,d` holds out two tiles at a time.
+Nothing is learnt from a tile that is measured on. The network is trained as the bundled one is; a fold's run lies in
+--runs, and goes on there if it was stopped. `--folds a,b c,d` holds out two tiles at a time.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ from models.evaluation.tiles import confusion, scores_of
 from models.training.config import read_toml, run_of
 from models.training.landcover.config import CoverConfig
 
-CONFIGS = [
-    Path(__file__).parents[2] / "models" / "training" / f"{name}.toml" for name in ("land-cover-first", "land-cover")
-]
+CONFIG = Path(__file__).parents[2] / "models" / "training" / "land-cover.toml"
 METHODS = ("random forest on pixels", "network", "network, masks vote")
 SURE = 20  # of the measured pixels every so many fit the temperature
 
@@ -57,8 +55,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with <tile>/images and <tile>/masks")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the folds' runs")
-    parser.add_argument("--configs", type=Path, nargs="+", default=CONFIGS, help="the network's runs")
-    parser.add_argument("--steps", type=int, help="steps of a fold's first run, instead of the configuration's")
+    parser.add_argument("--config", type=Path, default=CONFIG, help="the network's run")
+    parser.add_argument("--steps", type=int, help="steps of a fold's run, instead of the configuration's")
     parser.add_argument("--folds", nargs="*", default=[], help="tiles held out together, with commas; one by one else")
     parser.add_argument("--stride", type=int, default=6, help="every so many pixels of a row and column are measured")
     parser.add_argument("--images", type=int, help="images of a tile that are measured on; all unless told")
@@ -69,20 +67,19 @@ def arguments() -> argparse.Namespace:
 
 def measured(given: argparse.Namespace, tiles: TileFolder, folds: list[Fold]) -> dict[str, Any]:
     """Return rows of accuracy by method and, of the network, its calibration."""
-    grid = Grid(given.stride, given.images)
+    grid, config = Grid(given.stride, given.images), _config(given)
     rows, calibration = [], None
     if given.forest:
         began = time.monotonic()
         found = forest_matrices(tiles, folds, grid)
         rows.append(_row(METHODS[0], found, time.monotonic() - began))
     if given.network:
-        seen = [network_fold(_configs(given, fold), given.runs / "-".join(fold), tiles, grid) for fold in folds]
+        seen = [network_fold(_of_fold(config, fold), given.runs / "-".join(fold), tiles, grid) for fold in folds]
         for method in METHODS[1:]:
             matrices = {fold: one.matrices[method] for fold, one in zip(folds, seen, strict=True)}
             rows.append(_row(method, matrices, sum(one.seconds[method] for one in seen)))
         calibration = calibrated([(one.shares, one.index) for one in seen])
-    told = {"folder": tiles.path.name, "folds": folds, "steps": given.steps, **asdict(grid)}
-    told["runs"] = len(given.configs)
+    told = {"folder": tiles.path.name, "folds": folds, "steps": config.training.steps, **asdict(grid)}
     return told | {"rows": rows, "calibration": calibration}
 
 
@@ -106,13 +103,13 @@ class NetworkFold:
     index: NDArray[np.int64]
 
 
-def network_fold(configs: list[CoverConfig], run: Path, tiles: TileFolder, grid: Grid) -> NetworkFold:
+def network_fold(config: CoverConfig, run: Path, tiles: TileFolder, grid: Grid) -> NetworkFold:
     """Measure the network of a fold, with and without masks that vote."""
     plain, voting = METHODS[1:]
     matrices = {method: np.zeros((9, 9), np.int64) for method in (plain, voting)}
     seconds, shares, index = dict.fromkeys(matrices, 0.0), [], []
     began = time.monotonic()
-    for picture, probabilities in network_maps(configs, run, tiles, grid):
+    for picture, probabilities in network_maps(config, run, tiles, grid):
         truth, mapped = grid.of(picture.codes), time.monotonic()
         matrices[plain] += confusion(truth, grid.of(probabilities).argmax(axis=0) + 1)
         matrices[voting] += confusion(truth, grid.of(voted(picture.image, probabilities)))
@@ -125,17 +122,16 @@ def network_fold(configs: list[CoverConfig], run: Path, tiles: TileFolder, grid:
     return NetworkFold(matrices, seconds, np.concatenate(shares), np.concatenate(index))
 
 
-def _configs(given: argparse.Namespace, fold: Fold) -> list[CoverConfig]:
-    first, *later = (_config(path, given.folder, fold) for path in given.configs)
-    training = first.training.model_copy(update={"steps": given.steps or first.training.steps})
-    return [first.model_copy(update={"training": training}), *later]
-
-
-def _config(path: Path, folder: Path, fold: Fold) -> CoverConfig:
-    told = run_of(CoverConfig, read_toml(path), path)
-    training = told.training.model_copy(update={"resume": True})
-    data = told.data.model_copy(update={"folder": folder, "holdout": fold})
+def _config(given: argparse.Namespace) -> CoverConfig:
+    told = run_of(CoverConfig, read_toml(given.config), given.config)
+    steps = given.steps or told.training.steps
+    training = told.training.model_copy(update={"resume": True, "steps": steps})
+    data = told.data.model_copy(update={"folder": given.folder})
     return told.model_copy(update={"data": data, "training": training})
+
+
+def _of_fold(config: CoverConfig, fold: Fold) -> CoverConfig:
+    return config.model_copy(update={"data": config.data.model_copy(update={"holdout": fold})})
 
 
 def calibrated(sure: list[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> dict[str, float]:

@@ -18,7 +18,6 @@ from models.evaluation.tiles import image_probabilities
 from models.export.graph import COVER
 from models.training.landcover.config import CoverConfig
 from models.training.landcover.runs import served_answer, train_cover
-from models.training.weights import save_weights
 
 TREES = 40
 LEARNT = 2000  # pixels of an image that the forest learns from
@@ -76,21 +75,13 @@ def forest_classes(samples: dict[str, Samples], held: tuple[str, ...], seed: int
 
 
 def network_maps(
-    configs: list[CoverConfig], folder: Path, tiles: TileFolder, grid: Grid
+    config: CoverConfig, folder: Path, tiles: TileFolder, grid: Grid
 ) -> Iterator[tuple[Picture, NDArray[np.float32]]]:
-    """Train a fold's network in its runs; yield pictures held out and their probabilities (9, y, x).
+    """Train a fold's network; yield pictures held out and their probabilities (9, y, x).
 
-    The first lies in `folder`, the others beside it, and they go on there if they were stopped.
+    The run lies in `folder`, and goes on there if it was stopped.
     """
-    config, place = configs[0], folder
-    trained = train_cover(config, place)
-    for number, later in enumerate(configs[1:], start=2):
-        start = place / "weights.safetensors"
-        save_weights(trained.run.average, start, f"run {number - 1} of a fold")
-        config = later.model_copy(update={"model": later.model.model_copy(update={"start": start})})
-        place = folder.with_name(f"{folder.name}-{number}")
-        trained = train_cover(config, place)
-    answer = served_answer(trained.run.average, config)
+    answer = served_answer(train_cover(config, folder).run.average, config)
     for picture in grid.pictures(tiles, config.data.holdout):
         yield picture, image_probabilities(answer, COVER, picture.image)
 

