@@ -17,7 +17,10 @@ are of all masks, labelled by whomever, and masks without a class are wrong: `ma
 is that of most of their true pixels, `area` the same weighted by area, `pixels` the share of true pixels whose mask has
 their class (a mask's mixed pixels bound it below 1). `actions_ratio_90` is the actions of `masks` over those of
 `clusters_and_classifier` at 90 % of the measure `masks`, the strictest. `looked_at_90` is the share of masks the expert
-had seen by then. `seconds_per_tile` is processor time to find, describe and cluster the masks of 1024 x 1024 pixels.
+had seen by then. `networks` tells what the labels are worth that each way had when `clusters_and_classifier` reached
+those 90 %: a network of land cover learns from them, but for the images of the tiles `--kept`, and is measured on all
+images of these; beside it one that learnt from every mask in its true class, and one from the truth. `seconds_per_tile`
+is processor time to find, describe and cluster the masks of 1024 x 1024 pixels.
 The last line is JSON.
 """
 
@@ -32,10 +35,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.annotation.expert import all_together, by_clusters, by_clusters_and_classifier, by_masks, by_page
-from benchmarks.annotation.ledger import LEVELS, MEASURES, Ledger
+from benchmarks.annotation.ledger import LEVELS, MEASURES, Ledger, label_sets
 from benchmarks.annotation.material import Material, prepare
+from benchmarks.annotation.networks import worth
 from benchmarks.annotation.scene import draw
-from models.data.tiles.folder import Picture, open_tiles, read_picture
+from models.data.tiles.folder import Picture, TileFolder, open_tiles, read_picture
 from worker.annotation.clusters import CUT
 
 DUBAI = Path(__file__).parents[3] / "shared" / "data" / "dubai_landcover"
@@ -49,11 +53,16 @@ def main() -> None:
     words.add_argument("--tiles", type=Path, default=DUBAI if DUBAI.is_dir() else None, help="folder of tiles")
     words.add_argument("--every", type=int, default=4, help="take every n-th image of a tile")
     words.add_argument("--towns", type=int, default=3, help="procedural towns")
+    words.add_argument(
+        "--kept", nargs="*", default=["tile2", "tile5"], help="tiles networks are measured on; none: no network"
+    )
+    words.add_argument("--steps", type=int, default=300, help="steps of each network")
     told = words.parse_args()
     begun = time.perf_counter()
     sets: dict[str, Any] = {}
     if told.tiles:
-        sets[told.tiles.name] = measure(prepare(_pictures(told.tiles, told.every)))
+        kept = open_tiles(told.tiles).only(tuple(told.kept)) if told.kept else None
+        sets[told.tiles.name] = measure(prepare(_pictures(told.tiles, told.every)), kept, told.steps)
     if told.towns:
         sets["towns"] = measure(prepare(draw(seed) for seed in range(told.towns)))
     ratio = next(iter(sets.values()))["ratios"]["90%"]["masks"]
@@ -61,8 +70,8 @@ def main() -> None:
     print(json.dumps(report | {"wall_seconds": round(time.perf_counter() - begun)}))
 
 
-def measure(material: Material) -> dict[str, Any]:
-    """Return the figures of one set."""
+def measure(material: Material, kept: TileFolder | None = None, steps: int = 0) -> dict[str, Any]:
+    """Return the figures of one set; with tiles that are `kept`, also those of networks of so many steps."""
     page, together = by_page(material), all_together(material)
     ways = {
         "masks": [by_masks(material)],
@@ -73,16 +82,30 @@ def measure(material: Material) -> dict[str, Any]:
     actions = {way: _best(ledgers) for way, ledgers in ways.items()}
     for way, told in actions.items():
         print(f"{way:24}", *(f"{level} {told[level]}" for level in told), sep="  ", flush=True)
-    ours = ways["clusters_and_classifier"][0]
+    ours, enough = ways["clusters_and_classifier"][0], actions["clusters_and_classifier"]["90%"]["masks"]
+    networks = compare(material, ways, enough, kept, steps) if kept and enough else {}
     return {
-        "images": material.images,
+        "images": len(material.scenes),
         "masks": len(material.truth),
         "neighbourhoods": len(material.trees),
         "seconds_per_tile": round(material.seconds / material.tiles, 2),
         "actions": actions,
         "ratios": _ratios(actions["masks"], actions["clusters_and_classifier"]),
         "looked_at_90": ours.looked_at(0.9),
+        "networks": networks,
     }
+
+
+def compare(
+    material: Material, ways: dict[str, list[Ledger]], actions: int, kept: TileFolder, steps: int
+) -> dict[str, Any]:
+    """Return what the label sets after so many actions are worth to a network, by way."""
+    found = {}
+    for way, codes in label_sets(material, ways, actions).items():
+        found[way] = worth(material.scenes, codes, kept, steps)
+        told = found[way]
+        print(f"{way:24}", f"labelled {told['labelled']:.3f}  mIoU {told['mean_iou']:.3f}", flush=True)
+    return {"kept": list(kept.tiles), "steps": steps, "actions": actions, "sets": found}
 
 
 def _pictures(folder: Path, every: int) -> Iterator[Picture]:

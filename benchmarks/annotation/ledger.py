@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.annotation.material import Material
+from benchmarks.annotation.material import Material, Scene
 
 MEASURES = ("masks", "area", "pixels")
 LEVELS = (0.8, 0.9, 0.95)
@@ -30,6 +30,7 @@ class Ledger:
         self._wholes = np.array([len(self.codes), self._areas.sum(), self._areas.sum()], float)
         self._right = np.zeros(3)
         self._points: list[tuple[float, ...]] = [(0, 0, 0, 0, 0)]
+        self._said: list[tuple[int, NDArray[np.int64], Any]] = []
 
     @property
     def accuracy(self) -> float:
@@ -44,6 +45,16 @@ class Ledger:
         if look:
             self.look(masks)
         self.act(actions)
+        self._said.append((self.actions, masks, codes))
+
+    def codes_after(self, actions: int) -> NDArray[np.uint8]:
+        """Return the classes of all masks (n,), 0 for none, as they stood after so many actions."""
+        found = np.zeros_like(self.codes)
+        for when, masks, codes in self._said:
+            if when > actions:
+                break
+            found[masks] = codes
+        return found
 
     def look(self, masks: NDArray[np.int64]) -> None:
         """Note that the expert has seen masks, which takes no action, but time."""
@@ -86,3 +97,22 @@ def _stays(values: NDArray[np.float64], level: float) -> int | None:
     """Return from which point on values are at a level or above, None where they end below."""
     first = int(np.flatnonzero(values < level)[-1]) + 1
     return first if first < len(values) else None
+
+
+def label_sets(material: Material, ways: dict[str, list[Ledger]], actions: int) -> dict[str, list[NDArray[np.uint8]]]:
+    """Return the codes (y, x) of every scene, 0 unlabelled, as each way had them after so many actions.
+
+    Of several ledgers of a way the one counts that has most masks right by then. `every_mask` has every mask in its
+    true class, `truth` what is known of every pixel: what no way can better.
+    """
+
+    def best(ledgers: list[Ledger]) -> NDArray[np.uint8]:
+        return max((one.codes_after(actions) for one in ledgers), key=lambda found: (found == material.truth).sum())
+
+    codes = {way: best(ledgers) for way, ledgers in ways.items()} | {"every_mask": material.truth}
+    sets = {way: [_painted(scene, found) for scene in material.scenes] for way, found in codes.items()}
+    return sets | {"truth": [scene.picture.codes for scene in material.scenes]}
+
+
+def _painted(scene: Scene, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.append(codes, np.uint8(0))[scene.masks]  # -1 is the last

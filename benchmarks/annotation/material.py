@@ -20,6 +20,19 @@ TILE_PIXELS = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """An image; `masks` (y, x) int32 says which of the material's n masks each pixel is of, -1 for none."""
+
+    picture: Picture
+    masks: NDArray[np.int32]
+
+    @property
+    def tile(self) -> str:
+        """The tile it lies in."""
+        return self.picture.name.split("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """The n masks of some images: `pixels` (n, code) of their true classes, `truth` (n,) the class of most of them.
 
@@ -34,7 +47,7 @@ class Material:
     near: NDArray[np.float32]
     pages: NDArray[np.int64]
     trees: list[Tree]
-    images: int
+    scenes: list[Scene]
     tiles: float
     seconds: float
 
@@ -46,7 +59,7 @@ class Material:
 
 def prepare(pictures: Iterable[Picture]) -> Material:
     """Find, describe and cluster the masks of pictures, with the truth beside them; reading is not timed."""
-    parts, pages, seconds, tiles = [], 0, 0.0, 0.0
+    parts, scenes, pages, seconds, tiles = [], [], 0, 0.0, 0.0
     for picture in pictures:
         begun = time.process_time()
         valid = np.ones(picture.codes.shape, bool)
@@ -56,6 +69,7 @@ def prepare(pictures: Iterable[Picture]) -> Material:
         near = standardised(features)
         seconds += time.process_time() - begun
         parts.append((_pixels(labels, picture.codes), features, near, blocks))
+        scenes.append((picture, labels))
         pages += int(blocks.max(initial=-1)) + 1
         tiles += valid.size / TILE_PIXELS
     pixels, features, near, blocks = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -66,7 +80,20 @@ def prepare(pictures: Iterable[Picture]) -> Material:
     trees = [tree_of(masks, near[known][masks]) for masks in members]
     seconds += time.process_time() - begun
     truth = (pixels[known, 1:].argmax(axis=1) + 1).astype(np.uint8)
-    return Material(pixels[known], truth, features[known], near[known], blocks, trees, len(parts), tiles, seconds)
+    return Material(
+        pixels[known], truth, features[known], near[known], blocks, trees, _numbered(scenes, known), tiles, seconds
+    )
+
+
+def _numbered(scenes: list[tuple[Picture, NDArray[np.int32]]], known: NDArray[np.bool_]) -> list[Scene]:
+    """Return scenes with the numbers that the masks which are known (n,) have among themselves."""
+    numbers = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
+    found, first = [], 0
+    for picture, labels in scenes:
+        count = int(labels.max())
+        found.append(Scene(picture, np.concatenate([[np.int32(-1)], numbers[first : first + count]])[labels]))
+        first += count
+    return found
 
 
 def _pixels(labels: NDArray[np.int32], codes: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.annotation import expert
-from benchmarks.annotation.ledger import Ledger
-from benchmarks.annotation.material import CODES, Material, prepare
+from benchmarks.annotation.ledger import Ledger, label_sets
+from benchmarks.annotation.material import CODES, Material, Scene, prepare
 from benchmarks.annotation.scene import draw
+from models.data.tiles.folder import open_tiles
 from worker.annotation.clusters import tree_of
 
 PAGES, EACH = 8, 45
@@ -29,7 +32,7 @@ def material() -> Material:
     pixels[:, 4] = areas
     pages = np.repeat(np.arange(PAGES), EACH)
     trees = [tree_of(masks, features[masks]) for masks in (np.flatnonzero(pages == page) for page in range(PAGES))]
-    return Material(pixels, truth, features, features, pages, trees, 1, 1.0, 0.0)
+    return Material(pixels, truth, features, features, pages, trees, [], 1.0, 0.0)
 
 
 def test_mask_by_mask_takes_an_action_each(material: Material):
@@ -97,6 +100,56 @@ def test_material_is_of_the_engine_and_the_truth():
     )
     assert len(material.trees) == 2
     assert material.areas.sum() <= 2 * np.count_nonzero(town.codes)
+
+
+def test_labels_are_known_as_they_stood_after_some_actions(material: Material):
+    ledger = Ledger(material)
+    ledger.say(np.arange(10), 5)
+    ledger.act()
+    ledger.say(np.arange(5), 8)
+    ledger.say(np.array([20]), 1, actions=0)
+    stood = [ledger.codes_after(actions)[[0, 9, 20]].tolist() for actions in (0, 1, 2, 3)]
+    assert stood == [[0, 0, 0], [5, 5, 0], [5, 5, 0], [8, 5, 1]]
+
+
+def test_label_sets_are_drawn_on_the_pixels_of_their_masks():
+    towns = [draw(seed, 256) for seed in (3, 4)]
+    towns[0].codes[:, :60] = 0
+    material = prepare(towns)
+    good, bad = Ledger(material), Ledger(material)
+    good.say(np.arange(len(material.truth)), material.truth)
+    bad.say(np.arange(len(material.truth)), 9)
+    sets = label_sets(material, {"a": [bad, good], "b": [bad]}, actions=1)
+    for number, scene in enumerate(material.scenes):
+        known = scene.masks >= 0
+        assert known[:, 100:].all()
+        assert (sets["a"][number] == sets["every_mask"][number]).all()
+        assert (sets["every_mask"][number][known] == material.truth[scene.masks[known]]).all()
+        assert (sets["b"][number] == np.where(known, 9, 0)).all()
+        assert sets["truth"][number] is towns[number].codes
+        assert (sets["every_mask"][number] == towns[number].codes)[known].mean() > 0.8
+    assert (material.scenes[0].masks[:, :30] < 0).mean() > 0.5  # masks of which most is unlabelled are left out
+
+
+def test_a_network_learns_from_a_label_set_and_is_measured_on_what_was_kept(tmp_path: Path):
+    pytest.importorskip("torch")
+    from benchmarks.annotation.networks import worth  # noqa: PLC0415 - torch
+
+    scenes = [scene_of(f"{tile}/a", seed) for seed, tile in enumerate(("one", "kept"))]
+    for kind, pixels in (("images", np.moveaxis(scenes[1].picture.image, 0, -1)), ("masks", scenes[1].picture.codes)):
+        (tmp_path / "kept" / kind).mkdir(parents=True)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "kept" / kind / "a.png")
+    codes = [np.where(np.arange(256) < 64, scene.picture.codes, 0).astype(np.uint8) for scene in scenes]
+    codes[1][:] = 9  # of a tile that is kept nothing is learnt
+    found = worth(scenes, codes, open_tiles(tmp_path), steps=1)
+    assert found["labelled"] == 0.25
+    assert found["pixels"] == np.count_nonzero(scenes[1].picture.codes)
+    assert 0 <= found["mean_iou"] <= 1
+
+
+def scene_of(name: str, seed: int) -> Scene:
+    town = dataclasses.replace(draw(seed, 256), name=name)
+    return Scene(town, np.zeros(town.codes.shape, np.int32))
 
 
 def test_a_town_is_the_same_each_time_and_another_for_another_seed():
