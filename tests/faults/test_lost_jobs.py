@@ -57,6 +57,7 @@ def test_killed_worker_processes_lose_no_job(stack, client, sample):
     assert wait(client, job)["status"] == "successful"
 
 
+@pytest.mark.scale  # the server comes back in half a minute
 def test_killed_model_server_is_started_again_and_no_job_fails(stack, client, sample):
     """Jobs come while the server is away, while it starts without a model, and while it loads them."""
     os.kill(stack.triton.server_pid, signal.SIGKILL)
@@ -67,14 +68,8 @@ def test_killed_model_server_is_started_again_and_no_job_fails(stack, client, sa
     assert [wait(client, job, seconds=120)["status"] for job in jobs] == ["successful"] * 6
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGTERM, marks=pytest.mark.scale),  # a stack each: half a minute
-        pytest.param(signal.SIGINT, marks=pytest.mark.scale),
-        signal.SIGKILL,
-    ],
-)
+@pytest.mark.scale  # a stack each: half a minute
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_stack_ends_with_its_command_and_leaves_no_process(tmp_path, number):
     command = [CITYZONES, "up", "--folder", str(tmp_path / "stack")]
     # As a shell starts background jobs: with SIGINT ignored.

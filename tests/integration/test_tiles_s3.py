@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.integration.api.test_tiles import COG, GRID, path_of, tile_of
 from tests.servers.api import Api, finish, new_job, problem, settings_in
 from tests.servers.swift import SwiftServer
 from tests.unit.test_tiles_drawing import write_map
 
 
+@pytest.mark.scale
 def test_a_map_in_s3_is_copied_once_and_its_tiles_end_with_the_job(tmp_path: Path) -> None:
     with SwiftServer(tmp_path / "swift") as server:
         server.create_bucket("maps")
