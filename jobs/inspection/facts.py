@@ -35,10 +35,15 @@ def crs_name(crs: CRS) -> str:
 
 
 def self_contained(crs: CRS, name: str) -> CRS:
-    """Return a CRS that needs no file; raises MissingCrs for one that names a grid of shifts by its path.
+    """Return a CRS that lies on the Earth's surface and needs no file.
 
-    PROJ would open whatever file of this machine the path leads to.
+    Raises MissingCrs for one that counts from the Earth's centre, and for one that names a grid of shifts by its path:
+    PROJ would open whatever file of this machine that leads to.
     """
+    if crs.is_geocentric:
+        raise MissingCrs(
+            f"{name} has a geocentric CRS: bring it to one that is projected or in degrees and send it again"
+        )
     if "PARAMETERFILE[" in crs.to_wkt():
         raise MissingCrs(f"{name} has a CRS that needs a grid file: give it a CRS with an EPSG code and send it again")
     return crs

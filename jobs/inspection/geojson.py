@@ -20,6 +20,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from jobs.errors import BadVector, MissingCrs, UploadTooLarge
+from jobs.inspection.facts import self_contained
 from jobs.inspection.layer import INSPECTED_AT_ONCE, LONLAT, check_count, kept_columns, layer_facts
 from jobs.settings import Settings
 from jobs.surrogates import check_writable
@@ -262,6 +263,6 @@ def _crs(document: Mapping[str, Any], name: str) -> CRS:
             f"{name} has a crs member that names no EPSG code: reproject it to lon/lat and drop the member"
         )
     try:
-        return CRS.from_epsg(int(code[1]))
+        return self_contained(CRS.from_epsg(int(code[1])), name)
     except CRSError as error:
         raise MissingCrs(f"{name} names EPSG:{code[1]}, which is not known: reproject it to lon/lat") from error

@@ -89,6 +89,12 @@ def test_no_crs(tmp_path: Path) -> None:
         inspect_file(write(tmp_path / "a.tif", city(8, 8), crs=None), "a.tif", SETTINGS)
 
 
+def test_a_crs_that_counts_from_the_earths_centre(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", city(8, 8), crs="EPSG:4978")
+    with pytest.raises(MissingCrs, match=r"a\.tif has a geocentric CRS"):
+        inspect_file(path, "a.tif", SETTINGS)
+
+
 def test_rotated(tmp_path: Path) -> None:
     turned = Affine.translation(600_000, 5_300_000) * Affine.rotation(10) * Affine.scale(10, -10)
     with pytest.raises(BadImage, match="rotated"):

@@ -65,6 +65,7 @@ def test_legacy_crs_is_honoured(tmp_path: Path, name: str) -> None:
         {"type": "link"},
         "EPSG:4326",
         {"type": "name", "properties": {"name": "EPSG:999999"}},
+        {"type": "name", "properties": {"name": "EPSG:4978"}},  # geocentric
     ],
 )
 def test_legacy_crs_that_is_unknown(tmp_path: Path, crs: Any) -> None:
