@@ -68,11 +68,15 @@ class EditLog:
             self._changed[touched] = entry.version
 
     def _pack(self, data: bytes) -> None:
-        """Write a full pack, byte for byte what anybody else would write: JSON holds no line break of its own."""
+        """Write a full pack, byte for byte what anybody else would write: JSON holds no line break of its own.
+
+        One that could not be written is written before the next: packs have no gap between them.
+        """
         self._unpacked.append(data)
-        if len(self._unpacked) == PACKED:
-            self._storage.create(f"{self._packs}/{len(self._known):08d}.jsonl", b"\n".join(self._unpacked))
-            self._unpacked.clear()
+        while len(self._unpacked) >= PACKED:
+            last = len(self._known) - len(self._unpacked) + PACKED
+            self._storage.create(f"{self._packs}/{last:08d}.jsonl", b"\n".join(self._unpacked[:PACKED]))
+            del self._unpacked[:PACKED]
 
     def _touched(self, edit: Edit) -> frozenset[object]:
         """Return what an edit changed; an undo changed what the edit it takes back had."""

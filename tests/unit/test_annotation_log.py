@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobs.annotation.board import board_after, board_of
 from jobs.annotation.edits import Edit, Entry, Label, Split, Undo
 from jobs.annotation.log import PACKED, EditLog
-from jobs.errors import AnnotationConflict, InvalidEdit
+from jobs.errors import AnnotationConflict, InvalidEdit, StorageUnavailable
 from jobs.ids import new_id
 from jobs.record import now
 from jobs.settings import Settings
@@ -125,6 +125,33 @@ def test_a_pack_that_was_never_written_is_written_by_who_reads_next(tmp_path: Pa
     (pack,) = storage.keys(packs)
     singles = [storage.get(key) for key in storage.keys(f"jobs/{job}/annotation/edits")]
     assert (storage.get(pack) or b"").splitlines() == singles
+
+
+def test_a_pack_that_could_not_be_written_is_written_before_the_next(tmp_path: Path) -> None:
+    storage, job = Failing(settings_in(tmp_path)), new_id("job")
+    log = EditLog(storage, job)
+    for n in range(PACKED):
+        log.append(Label(masks=(n,), code=5), base=n, who="ana")
+    with pytest.raises(StorageUnavailable):
+        log.entries()
+    for n in range(PACKED, 2 * PACKED):
+        log.append(Label(masks=(n,), code=5), base=n, who="ana")
+    wanted = log.entries()
+    assert len(storage.keys(f"jobs/{job}/annotation/packed-edits")) == 2
+    assert EditLog(storage, job).entries() == wanted
+    assert [entry.version for entry in wanted] == list(range(1, 2 * PACKED + 1))
+
+
+class Failing(Storage):
+    """A storage that is away when the first pack is written."""
+
+    failed = False
+
+    def create(self, key: str, data: bytes) -> bool:
+        if key.endswith(".jsonl") and not self.failed:
+            self.failed = True
+            raise StorageUnavailable("away")
+        return super().create(key, data)
 
 
 class Counting(Storage):

