@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.annotation.material import Scene
+from benchmarks.landcover.contenders import run_on
 from models.data.tiles.folder import TileFolder
 from models.evaluation.tiles import scores_of, tile_confusion
 from models.export.graph import COVER
-from models.training.config import read_toml, run_of
-from models.training.landcover.config import CoverConfig
 from models.training.landcover.runs import served_answer, train_cover
-
-CONFIG = Path(__file__).parents[2] / "models" / "training" / "land-cover.toml"
 
 
 def worth(scenes: list[Scene], codes: list[NDArray[np.uint8]], kept: TileFolder, steps: int) -> dict[str, Any]:
@@ -28,7 +25,7 @@ def worth(scenes: list[Scene], codes: list[NDArray[np.uint8]], kept: TileFolder,
     with tempfile.TemporaryDirectory() as folder:
         for number, (scene, drawn) in enumerate(learnt):
             _write(Path(folder) / scene.tile, f"{number:03d}", scene, drawn)
-        config = _config(Path(folder), steps)
+        config = run_on(Path(folder), steps=steps)
         network = train_cover(config, None).run.average
     answer = served_answer(network, config)
     found = scores_of(np.sum([tile_confusion(answer, COVER, kept.pictures((tile,))) for tile in kept.tiles], axis=0))
@@ -40,10 +37,3 @@ def _write(tile: Path, name: str, scene: Scene, codes: NDArray[np.uint8]) -> Non
     for kind, pixels in (("images", np.moveaxis(scene.picture.image, 0, -1)), ("masks", codes)):
         (tile / kind).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.ascontiguousarray(pixels)).save(tile / kind / f"{name}.png")
-
-
-def _config(folder: Path, steps: int) -> CoverConfig:
-    told = run_of(CoverConfig, read_toml(CONFIG), CONFIG)
-    data = told.data.model_copy(update={"folder": folder, "holdout": ()})
-    training = told.training.model_copy(update={"steps": steps, "validate_every": steps + 1})
-    return told.model_copy(update={"data": data, "training": training})

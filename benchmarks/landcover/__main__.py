@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.landcover.contenders import Grid, forest_classes, forest_samples, network_maps, voted
+from benchmarks.landcover.contenders import CONFIG, Grid, forest_classes, forest_samples, network_maps, run_on, voted
 from models.accuracy.calibration import calibration_error, fit_temperature, tempered
 from models.data.tiles.folder import TileFolder, open_tiles
 from models.errors import CityzonesError
 from models.evaluation.tiles import confusion, scores_of
-from models.training.config import read_toml, run_of
 from models.training.landcover.config import CoverConfig
 
-CONFIG = Path(__file__).parents[2] / "models" / "training" / "land-cover.toml"
 METHODS = ("random forest on pixels", "network", "network, masks vote")
 SURE = 20  # of the measured pixels every so many fit the temperature
 
@@ -123,11 +121,8 @@ def network_fold(config: CoverConfig, run: Path, tiles: TileFolder, grid: Grid) 
 
 
 def _config(given: argparse.Namespace) -> CoverConfig:
-    told = run_of(CoverConfig, read_toml(given.config), given.config)
-    steps = given.steps or told.training.steps
-    training = told.training.model_copy(update={"resume": True, "steps": steps})
-    data = told.data.model_copy(update={"folder": given.folder})
-    return told.model_copy(update={"data": data, "training": training})
+    told = run_on(given.folder, steps=given.steps, path=given.config)
+    return told.model_copy(update={"training": told.training.model_copy(update={"resume": True})})
 
 
 def _of_fold(config: CoverConfig, fold: Fold) -> CoverConfig:

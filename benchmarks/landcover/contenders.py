@@ -16,9 +16,11 @@ from models.data.tiles.folder import Picture, TileFolder
 from models.evaluation.baselines import forest_probabilities
 from models.evaluation.tiles import image_probabilities
 from models.export.graph import COVER
+from models.training.config import read_toml, run_of
 from models.training.landcover.config import CoverConfig
 from models.training.landcover.runs import served_answer, train_cover
 
+CONFIG = Path(__file__).parents[2] / "models" / "training" / "land-cover.toml"
 TREES = 40
 LEARNT = 2000  # pixels of an image that the forest learns from
 
@@ -72,6 +74,14 @@ def forest_classes(samples: dict[str, Samples], held: tuple[str, ...], seed: int
     features, codes = (np.concatenate([getattr(found, part) for found in learnt]) for part in ("features", "codes"))
     unseen = np.concatenate([samples[name].measured for name in held])
     return forest_probabilities(features, codes, unseen, seed=seed, trees=TREES).argmax(axis=1) + 1
+
+
+def run_on(folder: Path, *, steps: int | None, path: Path = CONFIG) -> CoverConfig:
+    """Return the run a file describes, the bundled card's unless told, on other tiles and with other steps if told."""
+    told = run_of(CoverConfig, read_toml(path), path)
+    data = told.data.model_copy(update={"folder": folder, "holdout": ()})
+    training = told.training.model_copy(update={"steps": steps or told.training.steps})
+    return told.model_copy(update={"data": data, "training": training})
 
 
 def network_maps(
