@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import shapely
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,7 @@ from jobs.record import Warned
 from models.cards import Card
 
 Bounds = tuple[float, float, float, float]
+BLOCK_ID: Final = "^r[0-9]{4,6}c[0-9]{4,6}$"
 
 
 class Block(BaseModel):
@@ -42,7 +44,7 @@ class Plan(BaseModel):
     `map_side` is how many pixels of the imagery a pixel of the map spans, and `scene_graph` whether the network's graph
     for scene cells maps it; `min_coverage` the share of the area that must have been mapped for the job to succeed;
     `source` the finished job whose probabilities are taken instead of asking the network; `keeps_reasons` whether
-    blocks keep why each pixel has its class.
+    blocks keep why each pixel has its class, `keeps_pictures` whether they keep what they were mapped from as colours.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +66,7 @@ class Plan(BaseModel):
     scene_graph: bool = False
     source: str | None = None
     keeps_reasons: bool = False
+    keeps_pictures: bool = False
     min_coverage: float = 0.0
     outputs: tuple[str, ...]
     warnings: tuple[Warned, ...]
@@ -101,6 +104,11 @@ def block_side(card: Card, wanted: int) -> int:
     """Return the side of a job's blocks in pixels: whole tiles of the network, as near to `wanted` as they come."""
     tile = card.geometry.tile
     return max(1, round(wanted / tile)) * tile
+
+
+def is_block(name: str) -> bool:
+    """Say whether a name can be a block's, before it becomes part of a key."""
+    return re.fullmatch(BLOCK_ID, name) is not None
 
 
 def maps_cells(resolution: float, card: Card) -> bool:

@@ -53,12 +53,16 @@ PUBLIC: Final = "public"
 
 
 class RequestHead(NamedTuple):
-    """What of a request every look at its job needs; `subscribed` says that somebody waits to be told of its end."""
+    """What of a request every look at its job needs; `subscribed` says that somebody waits to be told of its end.
+
+    `title` is what people call the job, where they do.
+    """
 
     process: str
     tenant: str
     created: datetime
     subscribed: bool
+    title: str | None
 
 
 class RequestRecord(_Record):
@@ -74,7 +78,8 @@ class RequestRecord(_Record):
     def head(self) -> RequestHead:
         """The little that every look at the job needs."""
         subscribed = bool(self.execute.get("subscriber"))
-        return RequestHead(self.process, self.tenant, self.created, subscribed)
+        title = self.execute.get("inputs", {}).get("title")
+        return RequestHead(self.process, self.tenant, self.created, subscribed, title)
 
 
 class OutputFile(_Record):
@@ -163,6 +168,7 @@ class JobRecord(_Record):
 
     job: str
     process: str
+    title: str | None = None
     state: State
     created: datetime
     started: datetime | None = None

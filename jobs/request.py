@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -14,17 +15,28 @@ UPLOAD_ID: Final = r"^upl_[0-9a-z]{26}$"
 JOB_ID: Final = r"^job_[0-9a-z]{26}$"
 OutputName = Literal[
     "map", "confidence", "units", "parcels", "parcels-gpkg", "preview", "factsheet", "style", "item", "probabilities",
-    "uncertainty", "accuracy",
+    "uncertainty", "accuracy", "image",
 ]  # fmt: skip
 OUTPUTS: Final[tuple[OutputName, ...]] = get_args(OutputName)
 # Not made unless asked for: probabilities for their size; uncertainty, as the reasons it is made from take five times
-# the storage of the probabilities (342 kB against 72 on a sample city), though hardly more time (5 %). Accuracy comes
-# by itself where there is reference data.
-_ON_REQUEST: Final = frozenset({"probabilities", "uncertainty", "accuracy"})
+# the storage of the probabilities (342 kB against 72 on a sample city), though hardly more time (5 %); the image, as it
+# is larger than all others. Accuracy comes by itself where there is reference data.
+_ON_REQUEST: Final = frozenset({"probabilities", "uncertainty", "accuracy", "image"})
 DEFAULT_OUTPUTS: Final[tuple[OutputName, ...]] = tuple(name for name in OUTPUTS if name not in _ON_REQUEST)
 
 UploadId = Annotated[str, StringConstraints(pattern=UPLOAD_ID)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_BREAKS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or re.search(f"[{_BREAKS}]", text):
+        msg = "a title is one line of text: leave control characters out"
+        raise ValueError(msg)
+    return text
+
+
+Title = Annotated[Text, AfterValidator(_one_line), Field(json_schema_extra={"pattern": f"^[^{_BREAKS}]+$"})]
 CallbackUri = Annotated[
     str,
     StringConstraints(max_length=MAX_LENGTH),
@@ -138,9 +150,11 @@ class Inputs(Strict):
 
     `resolution` 100 makes a map of scene cells, of models that have them; others map the pixels of the images. A job
     fails if less than `min_coverage` (0-1) of the area could be mapped, for want of clear imagery. An object may stand
-    as it is, or as the standard qualifies it: {"value": {...}, "mediaType": "..."}.
+    as it is, or as the standard qualifies it: {"value": {...}, "mediaType": "..."}. `title` is what people call the job
+    and its map; it changes nothing else.
     """
 
+    title: Title | None = None
     aoi: dict[str, Any] | None = None
     imagery: Imagery
     buildings: Buildings | None = None
@@ -242,6 +256,10 @@ class Execute(Asked):
         if self.inputs.reference and "outputs" not in self.inputs.model_fields_set:
             return (*self.inputs.outputs, "accuracy")
         return self.inputs.outputs
+
+    def pointer_to(self, output: OutputName) -> str:
+        """Return the JSON Pointer to where an output is asked for."""
+        return f"/outputs/{output}" if self.outputs else f"/inputs/outputs/{self.inputs.outputs.index(output)}"
 
     @model_validator(mode="after")
     def _assessable(self) -> Execute:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, PositiveFloat, SecretStr, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
+from jobs.basemap import check_basemap
 from jobs.loopback import hostname, is_loopback
 
 TILE_PIXELS = 240
@@ -163,6 +164,16 @@ class Settings(BaseSettings):
         description="folder with encoder.onnx and decoder.onnx of the SAM family, which then find masks; read where "
         "`cityzones up` builds the model repository",
     )
+
+    # The web page.
+    basemap_url: str | None = Field(
+        None,
+        description="raster tiles below maps on pages: an XYZ template with {z}, {x} and {y}; if empty, a graticule",
+    )
+    basemap_attribution: str | None = Field(None, description="whose these tiles are: text, shown with them")
+    basemap_maxzoom: int = Field(19, ge=0, le=24, description="the deepest zoom these tiles have")
+
+    # Running.
     scratch: Path | None = Field(None, description="where workers keep copies of uploads while they read them")
     access_log: bool = Field(default=False, description="whether the service logs every request; /metrics has counts")
     tracing: bool = Field(default=False, description="whether OpenTelemetry traces requests, as BentoML is configured")
@@ -191,6 +202,12 @@ class Settings(BaseSettings):
         if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key):
             msg = "set both CITYZONES_S3_ACCESS_KEY_ID and CITYZONES_S3_SECRET_ACCESS_KEY, or neither"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _draws(self) -> Settings:
+        if self.basemap_url:
+            check_basemap(self.basemap_url, self.basemap_attribution, self.public_url)
         return self
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Final
 
 from jobs.errors import InvalidRequest, UnknownJob
 from jobs.plan import Plan
-from jobs.request import Inputs
+from jobs.request import Execute
 from jobs.store import JobStore
 from models.errors import Fault
 
@@ -31,12 +31,16 @@ def finished_plan(store: JobStore, job: str, *, tenant: str) -> Plan:
     raise _refused(POINTER, f"{job} was {state}: name a job that succeeded")
 
 
-def check_source(inputs: Inputs, plan: Plan) -> None:
-    """Raise InvalidRequest where a request asks what the probabilities of the job it names cannot give."""
+def check_source(execute: Execute, plan: Plan) -> None:
+    """Raise InvalidRequest where a request asks what the job it names cannot give."""
+    inputs = execute.inputs
     if "model" in inputs.model_fields_set and inputs.model != plan.model:
         raise _refused("/inputs/model", f"{plan.job} was mapped with {plan.model}; leave model out, or map anew")
     if plan.scene_graph and inputs.resolution < 100:  # noqa: PLR2004 - metres of a scene cell
         raise _refused("/inputs/resolution", f"{plan.job} was mapped at 100 m; give resolution 100, or map anew")
+    if "image" in execute.selected and not plan.keeps_pictures:
+        detail = f"{plan.job} kept no picture of its imagery, as it was not asked for one; leave image out, or map anew"
+        raise _refused(execute.pointer_to("image"), detail)
 
 
 def _refused(pointer: str, detail: str) -> InvalidRequest:

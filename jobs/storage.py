@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import obstore
@@ -22,6 +22,9 @@ from obstore.store import LocalStore, S3Store
 from jobs.errors import StorageUnavailable
 from jobs.links import LinkSigner
 from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config  # of its stub alone
 
 _ATTEMPTS = 4
 _PARTS_AT_ONCE = 4  # of 5 MiB each, of a file that is written: what it holds in memory
@@ -197,6 +200,17 @@ class Storage:
         return Link(obstore.sign(public, "PUT", key, timedelta(seconds=seconds)), expires)
 
 
+def links_origin(settings: Settings) -> str | None:
+    """Return the origin (scheme, host, port) of links signed for the bucket; None for a local store, which has none."""
+    if settings.stores_locally:
+        return None
+    endpoint = settings.s3_public_endpoint or settings.s3_endpoint
+    if endpoint is None:
+        return f"https://{urlsplit(settings.storage_url).netloc}.s3.{settings.s3_region}.amazonaws.com"
+    parts = urlsplit(endpoint)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _retry(call: Callable[[], T]) -> T:
     for attempt in range(_ATTEMPTS):
         try:
@@ -236,15 +250,16 @@ def _s3(settings: Settings, endpoint: str | None, below: str = "") -> S3Store:
     parts = urlsplit(settings.storage_url)
     prefix = "/".join(part for part in (parts.path.strip("/"), below) if part)
     endpoint = endpoint or settings.s3_endpoint
-    secret = settings.s3_secret_access_key
+    config: S3Config = {"region": settings.s3_region, "virtual_hosted_style_request": endpoint is None}
+    if endpoint is not None:
+        config["endpoint"] = endpoint
+    if settings.s3_access_key_id and settings.s3_secret_access_key:
+        config["access_key_id"] = settings.s3_access_key_id
+        config["secret_access_key"] = settings.s3_secret_access_key.get_secret_value()
     return S3Store(
         parts.netloc,
         prefix=prefix or None,
-        endpoint=endpoint,
-        region=settings.s3_region,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=secret.get_secret_value() if secret else None,
-        virtual_hosted_style_request=endpoint is None,
+        config=config,
         client_options={"timeout": f"{settings.storage_timeout}s", "allow_http": True},
         retry_config={"max_retries": 3},
     )

@@ -75,7 +75,7 @@ class JobStore:
         return found
 
     def head(self, job: str) -> RequestHead:
-        """Return whose a job is, its process and when it was created, which never change; raises UnknownJob."""
+        """Return whose a job is, its process, title and when it was created, which never change; raises UnknownJob."""
         return self._heads.get(job) or self._heads.put(job, self.request(job).head)
 
     def knows(self, job: str) -> bool:
@@ -247,6 +247,7 @@ def put_together(job: str, head: RequestHead, live: LiveRecord, ending: Ending |
     common = {
         "job": job,
         "process": head.process,
+        "title": head.title,
         "created": head.created,
         "started": live.started,
         "updated": live.updated,

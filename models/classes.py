@@ -6,57 +6,69 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Product = Literal["local-climate-zones", "land-cover"]
+Palette = Literal["standard", "safe"]
 
 NODATA: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MapClass:
-    """One class of a product: its raster code, its short label, its name and its colour (#rrggbb)."""
+    """One class of a product: its raster code, its short label, its name and its colour (#rrggbb) in two palettes."""
 
     code: int
     label: str
     name: str
     colour: str
+    safe: str
+
+    def colour_in(self, palette: Palette) -> str:
+        """Return the colour in a palette, #rrggbb."""
+        return self.safe if palette == "safe" else self.colour
+
+    def rgb_in(self, palette: Palette) -> tuple[int, int, int]:
+        """Return red, green and blue in a palette, 0-255."""
+        red, green, blue = bytes.fromhex(self.colour_in(palette)[1:])
+        return red, green, blue
 
     @property
     def rgb(self) -> tuple[int, int, int]:
-        """Red, green and blue, 0-255."""
-        return (int(self.colour[1:3], 16), int(self.colour[3:5], 16), int(self.colour[5:7], 16))
+        """Red, green and blue of the standard palette, 0-255."""
+        return self.rgb_in("standard")
 
 
+# The second colour of a class, here and below, is what `python -m benchmarks.palettes --search <product>` finds.
 # Names: Stewart & Oke 2012. Colours: WUDAPT (Demuzere et al.); LCZ E is dark grey there and black in some tools.
 LOCAL_CLIMATE_ZONES: Final = (
-    MapClass(1, "1", "Compact high-rise", "#8c0000"),
-    MapClass(2, "2", "Compact midrise", "#d10000"),
-    MapClass(3, "3", "Compact low-rise", "#ff0000"),
-    MapClass(4, "4", "Open high-rise", "#bf4d00"),
-    MapClass(5, "5", "Open midrise", "#ff6600"),
-    MapClass(6, "6", "Open low-rise", "#ff9955"),
-    MapClass(7, "7", "Lightweight low-rise", "#faee05"),
-    MapClass(8, "8", "Large low-rise", "#bcbcbc"),
-    MapClass(9, "9", "Sparsely built", "#ffccaa"),
-    MapClass(10, "10", "Heavy industry", "#555555"),
-    MapClass(11, "A", "Dense trees", "#006a00"),
-    MapClass(12, "B", "Scattered trees", "#00aa00"),
-    MapClass(13, "C", "Bush, scrub", "#648525"),
-    MapClass(14, "D", "Low plants", "#b9db79"),
-    MapClass(15, "E", "Bare rock or paved", "#000000"),
-    MapClass(16, "F", "Bare soil or sand", "#fbf7ae"),
-    MapClass(17, "G", "Water", "#6a6aff"),
+    MapClass(1, "1", "Compact high-rise", "#8c0000", "#440058"),
+    MapClass(2, "2", "Compact midrise", "#d10000", "#8834a2"),
+    MapClass(3, "3", "Compact low-rise", "#ff0000", "#9c70a4"),
+    MapClass(4, "4", "Open high-rise", "#bf4d00", "#803c07"),
+    MapClass(5, "5", "Open midrise", "#ff6600", "#b16500"),
+    MapClass(6, "6", "Open low-rise", "#ff9955", "#d69c1a"),
+    MapClass(7, "7", "Lightweight low-rise", "#faee05", "#ece100"),
+    MapClass(8, "8", "Large low-rise", "#bcbcbc", "#9c979a"),
+    MapClass(9, "9", "Sparsely built", "#ffccaa", "#fdb9d9"),
+    MapClass(10, "10", "Heavy industry", "#555555", "#4c515f"),
+    MapClass(11, "A", "Dense trees", "#006a00", "#003e2c"),
+    MapClass(12, "B", "Scattered trees", "#00aa00", "#057354"),
+    MapClass(13, "C", "Bush, scrub", "#648525", "#7d9768"),
+    MapClass(14, "D", "Low plants", "#b9db79", "#afcb90"),
+    MapClass(15, "E", "Bare rock or paved", "#000000", "#000007"),
+    MapClass(16, "F", "Bare soil or sand", "#fbf7ae", "#faf7e3"),
+    MapClass(17, "G", "Water", "#6a6aff", "#0194ff"),
 )
 
 # Codes: HiCity-LC. Colours: OpenEarthMap (MIT); bareland to building as there, "others" in violet.
 LAND_COVER: Final = (
-    MapClass(1, "bareland", "Bareland", "#800000"),
-    MapClass(2, "rangeland", "Rangeland", "#00ff24"),
-    MapClass(3, "developed", "Developed space", "#949494"),
-    MapClass(4, "road", "Road", "#ffffff"),
-    MapClass(5, "tree", "Tree", "#226126"),
-    MapClass(6, "water", "Water", "#0045ff"),
-    MapClass(7, "agriculture", "Agriculture land", "#4bb549"),
-    MapClass(8, "building", "Building", "#de1f07"),
-    MapClass(9, "others", "Others", "#7d3c98"),
+    MapClass(1, "bareland", "Bareland", "#800000", "#7a0002"),
+    MapClass(2, "rangeland", "Rangeland", "#00ff24", "#91f38d"),
+    MapClass(3, "developed", "Developed space", "#949494", "#86838b"),
+    MapClass(4, "road", "Road", "#ffffff", "#fbfaff"),
+    MapClass(5, "tree", "Tree", "#226126", "#16594b"),
+    MapClass(6, "water", "Water", "#0045ff", "#026cd5"),
+    MapClass(7, "agriculture", "Agriculture land", "#4bb549", "#81aa7c"),
+    MapClass(8, "building", "Building", "#de1f07", "#ff6004"),
+    MapClass(9, "others", "Others", "#7d3c98", "#4e2c68"),
 )
 
 CLASSES: Final[dict[str, tuple[MapClass, ...]]] = {

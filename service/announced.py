@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jobs.errors import UploadTooLarge
 from jobs.public.bodies import WHOLE, AwaitedUpload, Link, SendTo, Upload
 from jobs.public.problems import RequestError
+from jobs.settings import Settings
 from jobs.uploads import AwaitedRecord, UploadRecord, Way
 from jobs.uploads.store import arriving
 from models.errors import Fault
@@ -49,6 +50,11 @@ def announce(told: Announcement, tenant: str, state: State, *, way: Way, metadat
         way=way, filename=safe_name(told.filename), size=told.size, sha256=told.sha256, tenant=tenant,
         metadata=metadata, allowance=allowance(tenant, state),
     )  # fmt: skip
+
+
+def way_of(settings: Settings) -> Way:
+    """Return how the bytes of an announced file come here."""
+    return "resumable" if settings.stores_locally else "direct"
 
 
 def allowance(tenant: str, state: State) -> int | None:

@@ -26,6 +26,7 @@ from service.queries import Contract
 from service.routes import (
     annotate,
     annotation,
+    blocks,
     callbacks,
     docs,
     execution,
@@ -35,11 +36,13 @@ from service.routes import (
     keys,
     landing,
     logs,
+    point,
     processes,
     results,
     resumable,
     tiles,
     uploads,
+    web,
 )
 from service.state import State, opener
 from service.telemetry import Metrics
@@ -49,11 +52,13 @@ from service.tus import Tus
 # Threads that check and store jobs. A folder answers at once: more of them would only wait for each other.
 _SUBMITTING: Final = 40
 _SUBMITTING_LOCALLY: Final = 6
+# Uploads that a process makes areas of at the same time: each may take some seconds of a core.
+_OUTLINING: Final = 2
 
 
 _RESOURCES: Final = (
-    landing, docs, processes, execution, jobs, logs, results, tiles, annotation, annotate, resumable, uploads, files,
-    keys, callbacks, health,
+    landing, docs, processes, execution, jobs, logs, results, blocks, tiles, point, annotation, annotate, resumable,
+    uploads, files, keys, callbacks, health, web,
 )  # fmt: skip
 
 
@@ -109,6 +114,7 @@ def _hold(
     app.state.streams = Streams()
     threads = _SUBMITTING_LOCALLY if settings.stores_locally else _SUBMITTING
     app.state.submitting = PerLoop(lambda: CapacityLimiter(threads))
+    app.state.outlining = PerLoop(lambda: CapacityLimiter(_OUTLINING))
     app.state.doorkeeper = cache(lambda: Doorkeeper(open_once()))
     app.state.maps = cache(lambda: MapRoom(open_once()))
     app.state.projects = cache(lambda: ProjectRoom(open_once().storage))

@@ -16,7 +16,7 @@ from jobs.uploads.reach import check_images
 from models.cards import Card, card_of
 from models.errors import Fault, UnknownModel
 from service.access import Caller
-from service.inputs import check_inputs
+from service.inputs import check_image, check_inputs
 from service.named import named_uploads
 from service.processes import OUTPUT_TYPES, default_model, models_of
 from service.state import State
@@ -53,6 +53,7 @@ def check_map(process: str, body: Any, caller: Caller, state: State) -> Checked:
     execute = _with_model(execute, default_model(process, state.settings) if source is None else source.model)
     card = _card(execute, process)
     check_inputs(execute.inputs, card, members)
+    check_image(execute, card)
     area = _area(execute, card, state)
     _check_catalogue(execute, state)
     uploads = named_uploads(execute.inputs.uploads, caller, state, kinds=_kinds)
@@ -87,7 +88,7 @@ def _source(execute: Execute, process: str, caller: Caller, state: State) -> Pla
     if theirs != process:
         detail = f"{job} is of {theirs}, not {process}"
         raise InvalidRequest(f"{POINTER}: {detail}", faults=[Fault(POINTER, detail)])
-    check_source(execute.inputs, plan)
+    check_source(execute, plan)
     return plan
 
 

@@ -62,6 +62,7 @@ def map_area(
         Path | None, typer.Argument(exists=True, dir_okay=False, help="GeoJSON; optional with --image.")
     ] = None,
     image: Annotated[list[Path] | None, _file("GeoTIFF or JPEG 2000 to map; may be given again.")] = None,
+    title: Annotated[str | None, typer.Option(help="What the job and its map are called.")] = None,
     job: Annotated[
         str | None, typer.Option(help="A finished job: parcels and units are made anew, the network is not asked.")
     ] = None,
@@ -99,7 +100,7 @@ def map_area(
         raise typer.BadParameter("give --image, --job, or AOI and --datetime of the scenes to search for")
     if parcels and streets:
         raise typer.BadParameter("give --parcels or --streets, not both")
-    inputs: dict[str, Any] = {"units": units}
+    inputs: dict[str, Any] = {"units": units} | _present({"title": title})
     if aoi:
         inputs["aoi"] = _geojson(aoi)
     if model:

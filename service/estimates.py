@@ -28,6 +28,7 @@ from service.state import State
 _PAGES_BYTES: Final = 300_000
 _BYTES_A_PIXEL: Final = 0.15
 _PARCEL_GROWTH: Final = 1.5
+_IMAGE_BYTES_A_PIXEL: Final = 2.9  # of the imagery: photographs and Sentinel-2 scenes alike
 _NAMED: Final = 36
 # Of an annotation project, measured on the tiles of Dubai: cutting and describing masks, and what is kept of them.
 _PROJECT_SECONDS: Final = 1.0
@@ -37,8 +38,9 @@ _PROJECT_BYTES_A_PIXEL: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What would be mapped: pixels of the map and their side in metres, blocks of the job."""
+    """What would be mapped: pixels read, pixels of the map and their side in metres, blocks of the job."""
 
+    read: int
     pixels: int
     resolution: float
     blocks: int
@@ -88,7 +90,7 @@ def _of_map(checked: Checked, state: State, links: list[Link]) -> Estimate:
         blocks=ground.blocks,
         seconds=round(expected.seconds, 1),
         seconds_drawn_from=expected.drawn_from,
-        output_bytes=_output_bytes(checked, ground.pixels),
+        output_bytes=_output_bytes(checked, ground),
         scenes=scenes,
         warnings=warnings,
         links=links,
@@ -104,7 +106,8 @@ def _ground(checked: Checked, state: State) -> _Ground:
         grid = _grid(checked, area)
         blocks = cut_blocks(grid, block_side(card, state.settings.block_pixels), project(area.geometry, grid.crs))
     side = card.geometry.scene if _of_cells(checked) else 1
-    return _Ground((grid.width // side) * (grid.height // side), grid.resolution * side, len(blocks))
+    pixels = (grid.width // side) * (grid.height // side)
+    return _Ground(grid.width * grid.height, pixels, grid.resolution * side, len(blocks))
 
 
 def _of_cells(checked: Checked) -> bool:
@@ -130,10 +133,11 @@ def _imaged(checked: Checked) -> Area:
     return area_of_bounds(shapely.unary_union(boxes).bounds)
 
 
-def _output_bytes(checked: Checked, pixels: int) -> int:
+def _output_bytes(checked: Checked, ground: _Ground) -> int:
     parcels = checked.execute.inputs.parcels
     sent = sum(u.size for u in checked.uploads if parcels and u.upload == parcels.upload)
-    return round(_PAGES_BYTES + _BYTES_A_PIXEL * pixels + _PARCEL_GROWTH * sent)
+    image = _IMAGE_BYTES_A_PIXEL * ground.read if "image" in checked.execute.selected else 0
+    return round(_PAGES_BYTES + _BYTES_A_PIXEL * ground.pixels + _PARCEL_GROWTH * sent + image)
 
 
 def _looked_for(checked: Checked, state: State) -> tuple[ScenesFound | None, list[Warned]]:

@@ -74,7 +74,7 @@ def _create(checked: Asked, caller: Caller, state: State, reserved: Reservation 
     with state.quotas.admitted(caller.tenant, job, asked_km2(checked)):
         request = state.jobs.create(checked.process, checked.execute, tenant=caller.tenant, job=job)
     record = JobRecord(
-        job=request.job, process=request.process, state="accepted", created=request.created,
+        job=request.job, process=request.process, title=request.head.title, state="accepted", created=request.created,
         message=LiveRecord().phase,
     )  # fmt: skip
     try:

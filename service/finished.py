@@ -13,10 +13,22 @@ def finished_output(job: str, name: str, parts: State) -> OutputFile:
 
     Asked for every tile, so that those of a dismissed job stop at once.
     """
-    output = finished_result(job, parts).outputs.get(name)
+    return output_of(finished_result(job, parts), name)
+
+
+def output_of(result: ResultRecord, name: str) -> OutputFile:
+    """Return an output of a result; raises RequestError (not-found) where the job was not asked for it."""
+    output = result.outputs.get(name)
     if output is None:
-        raise RequestError("not-found", f"{job} has no output {name!r}; name it in outputs of a new job")
+        raise RequestError("not-found", f"{result.job} has no output {name!r}; name it in outputs of a new job")
     return output
+
+
+def check_kept(job: str, parts: State) -> None:
+    """Raise JobDismissed or ResultsDeleted where what a job has made is gone, and UnknownJob where there is none."""
+    parts.jobs.head(job)
+    if parts.jobs.ended(job) in {"dismissed", "successful"}:
+        finished_result(job, parts)
 
 
 def finished_result(job: str, parts: State) -> ResultRecord:

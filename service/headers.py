@@ -12,7 +12,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.basemap import tiles_origin
 from jobs.settings import Settings
+from jobs.storage import links_origin
 
 _PREFLIGHT_SECONDS: Final = 600
 _METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
@@ -39,11 +41,28 @@ RawHeader = tuple[bytes, bytes]
 _A_YEAR: Final = "max-age=31536000"
 _HIDDEN: Final = b"server"
 
-# A page of ours: it styles itself, and asks nobody else for anything.
-PAGE: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-}
+
+def map_page_policy(settings: Settings) -> str:
+    """Return the Content-Security-Policy of the page that maps are drawn on.
+
+    It runs files of ours alone, and asks beside the service only the base map's host and, where links lead there, the
+    object storage's.
+    """
+    basemap = [tiles_origin(settings.basemap_url)] if settings.basemap_url else []
+    storage = [origin for origin in [links_origin(settings)] if origin]
+    sources = {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "worker-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:", "blob:", *basemap],
+        "connect-src": ["'self'", *basemap, *storage],
+        "manifest-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+    return "; ".join(" ".join([name, *allowed]) for name, allowed in sources.items())
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from pydantic import BaseModel
 
 from jobs.area import CRS84
 from jobs.errors import InvalidRequest
-from jobs.request import Inputs
+from jobs.request import Execute, Inputs
+from jobs.scenes.bands import colours
 from models.cards import Card
 from models.errors import Fault
 from service.dialect import field_schemas
 
 _TOLD: Final = {
+    "title": ("Title", "What the job and its map are called: in lists, on the preview and the factsheet."),
     "aoi": ("Area of interest", "GeoJSON in longitude/latitude, or a bbox. Without it the uploaded image is mapped."),
     "imagery": (
         "Imagery",
@@ -137,6 +139,14 @@ def check_inputs(inputs: Inputs, card: Card, members: Sequence[Card]) -> None:
     faults = [Fault(f"/inputs/{name}", told) for name, told in _refused(inputs, card, members)]
     if faults:
         raise InvalidRequest(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+
+
+def check_image(execute: Execute, card: Card) -> None:
+    """Raise InvalidRequest where the picture of its imagery is asked of a model that does not read all its colours."""
+    if "image" in execute.selected and colours(card.input.bands) is None:
+        pointer = execute.pointer_to("image")
+        detail = f"{card.id} does not read red, green and blue, of which a picture is made: leave image out"
+        raise InvalidRequest(f"{pointer}: {detail}", faults=[Fault(pointer, detail)])
 
 
 def _refused(inputs: Inputs, card: Card, members: Sequence[Card]) -> Iterator[tuple[str, str]]:

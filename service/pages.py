@@ -12,7 +12,10 @@ from fastapi.responses import FileResponse, RedirectResponse
 from jobs.public.problems import RequestError
 
 HERE: Final = Path(__file__).parent
-_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
+MEDIA_TYPES: Final = {
+    ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".html": "text/html",
+    ".md": "text/markdown",
+}  # fmt: skip
 
 
 def add_page(router: APIRouter, name: str, files: Mapping[str, Path], *, policy: str, cache: str) -> None:
@@ -36,4 +39,4 @@ def add_page(router: APIRouter, name: str, files: Mapping[str, Path], *, policy:
         path = files.get(name)
         if path is None:
             raise RequestError("not-found", "the page has no such file")
-        return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": cache})
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers={"Cache-Control": cache})

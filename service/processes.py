@@ -46,6 +46,7 @@ OUTPUT_TYPES: Final = {
     "probabilities": ("Probabilities of every class", "application/zip"),
     "uncertainty": ("How sure each pixel is and why, five bands", _COG),
     "accuracy": ("Accuracy against the reference data, where there is any", "application/json"),
+    "image": ("The imagery the map was made from, as a picture", _COG),
 }
 
 
@@ -140,7 +141,9 @@ def _annotation(process: str, settings: Settings) -> Process:
 
 
 def _classes(product: str) -> list[dict[str, Any]]:
-    return [{"code": c.code, "label": c.label, "name": c.name, "colour": c.colour} for c in CLASSES[product]]
+    return [
+        {"code": c.code, "label": c.label, "name": c.name, "colour": c.colour, "safe": c.safe} for c in CLASSES[product]
+    ]
 
 
 def card_facts(card: Card, settings: Settings) -> dict[str, Any]:

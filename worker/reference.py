@@ -24,10 +24,10 @@ from jobs.plan import Block
 from jobs.record import Warned
 from jobs.request import Reference
 from jobs.settings import Settings
+from jobs.shapes import polygons_of
 from jobs.uploads import UploadStore
 from models.classes import GEOCLIMATE_CODES, LOCAL_CLIMATE_ZONES, MapClass
 from models.errors import Fault
-from worker.parcels.vectors.cleaning import polygons_of
 
 POINTER: Final = "/inputs/reference"
 LONLAT: Final = "EPSG:4326"

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery.signals import task_postrun, worker_process_init
 
+from jobs.blocks import done_blocks
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
 from jobs.expiry import expire_jobs
 from jobs.idempotency import IdempotencyKeys
@@ -21,7 +22,6 @@ from worker.callbacks.delivery import deliver, report_progress
 from worker.callbacks.telling import tell_end, tell_progress
 from worker.context import Context
 from worker.memory import bound_memory, give_back
-from worker.pipeline.markers import marker_key
 from worker.pipeline.steps import ATTEMPTS, step, tell
 from worker.works import Work, plan_work, planned_work
 
@@ -172,10 +172,9 @@ def _announce(context: Context, work: Work) -> None:
 
 def _undone(context: Context, work: Work) -> list[str]:
     """Return the blocks without a marker in storage, and tell Redis of those with one."""
-    found = set(context.storage.keys(f"jobs/{work.job}/blocks"))
-    done = [block for block in work.blocks if marker_key(work.job, block) in found]
-    context.live.block_done(work.job, *done)
-    return [block for block in work.blocks if block not in set(done)]
+    found = done_blocks(context.storage, work.job)
+    context.live.block_done(work.job, *(block for block in work.blocks if block in found))
+    return [block for block in work.blocks if block not in found]
 
 
 def _started(context: Context, job: str) -> str:

@@ -29,7 +29,7 @@ from jobs.inspection.layer import INSPECTED_AT_ONCE, check_count, kept_columns, 
 from jobs.settings import Settings
 
 # No journal is written beside the upload, and only registered tables are looked at.
-_READ_ONLY: Final = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}
+READ_ONLY: Final = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}
 # pyogrio tells every small departure from the standard; a filter of the process, since per call is not thread-safe.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
 warnings.filterwarnings("ignore", category=RuntimeWarning, message="File .* has GPKG application_id")
@@ -39,7 +39,7 @@ _SECONDS: Final = 20.0
 _STEPS: Final = 10_000
 _MAX_LAYERS: Final = 100
 _LISTED: Final = """
-SELECT c.table_name, g.srs_id, m.type, m.sql, g.column_name
+SELECT c.table_name, g.srs_id, m.type, m.sql, g.column_name, upper(g.geometry_type_name)
 FROM gpkg_contents c JOIN gpkg_geometry_columns g USING (table_name)
 LEFT JOIN sqlite_master m ON lower(m.name) = lower(c.table_name) AND m.type IN ('table', 'view')
 WHERE c.data_type = 'features' ORDER BY c.rowid LIMIT ?
@@ -52,6 +52,12 @@ WHERE type IN ('table', 'view')
 """
 _NEEDED: Final = frozenset({"gpkg_contents", "gpkg_geometry_columns", "gpkg_spatial_ref_sys"})
 _INDEX: Final = re.compile(r"create\s+virtual\s+table\s.*\susing\s+rtree\s*\(", re.IGNORECASE | re.DOTALL)
+_NO_AREAS: Final = frozenset(
+    {
+        "POINT", "MULTIPOINT", "LINESTRING", "MULTILINESTRING", "CIRCULARSTRING", "COMPOUNDCURVE", "CURVE",
+        "MULTICURVE",
+    }
+)  # fmt: skip
 _MOST_GEOMETRY: Final = 64 * 1024**2
 _GDAL: Final = (
     DataSourceError,
@@ -72,6 +78,7 @@ class _Layer:
     name: str
     features: int
     srs: int
+    kind: str
 
 
 def inspect_geopackage(path: Path, name: str, settings: Settings) -> dict[str, Any]:
@@ -102,15 +109,20 @@ def geopackage_chunks(
     return _chunks(path, chosen, kept, size, "the file")
 
 
+def layers_of_areas(path: Path) -> list[str]:
+    """Return the names of the layers of an inspected file that, as they are declared, may hold polygons."""
+    return [layer.name for layer in _layers(path, "the file") if layer.kind not in _NO_AREAS]
+
+
 def _layers(path: Path, name: str) -> list[_Layer]:
     try:
         with _database(path) as database:
             _check_registers(database, name)
             rows = database.execute(_LISTED, (_MAX_LAYERS,)).fetchall()
             layers = []
-            for table, srs, geometry in _plain(rows, name):
+            for table, srs, geometry, kind in _plain(rows, name):
                 _check_columns(database, table, geometry, name)
-                layers.append(_Layer(table, _count(database, table), srs))
+                layers.append(_Layer(table, _count(database, table), srs, kind))
             return layers
     except (sqlite3.Error, ValueError, OverflowError, TypeError) as error:
         raise BadVector(f"{name} is a damaged GeoPackage: export it again") from error
@@ -150,14 +162,14 @@ def _virtual(sql: str) -> bool:
     return "virtual" in sql[:40].lower()
 
 
-def _plain(rows: list[tuple[Any, ...]], name: str) -> list[tuple[str, int, str]]:
+def _plain(rows: list[tuple[Any, ...]], name: str) -> list[tuple[str, int, str, str]]:
     """Keep registered feature tables; a view or a virtual table runs code that came with the file."""
-    odd = [str(t) for t, _, kind, sql, _ in rows if kind != "table" or _virtual(str(sql))]
+    odd = [str(t) for t, _, kind, sql, *_ in rows if kind != "table" or _virtual(str(sql))]
     if odd:
         raise BadVector(f"{name}: {', '.join(odd[:5])} is a view or missing, not a table: export the layer as a table")
     if not rows:
         raise BadVector(f"{name} is a GeoPackage without a feature layer")
-    return [(str(t), int(s), str(g)) for t, s, _, _, g in rows]
+    return [(str(t), int(s), str(g), str(declared)) for t, s, _, _, g, declared in rows]
 
 
 def _count(database: sqlite3.Connection, table: str) -> int:
@@ -170,7 +182,7 @@ def _quoted(identifier: str) -> str:
 
 def _info(path: Path, layer: str, name: str) -> dict[str, Any]:
     try:
-        info: dict[str, Any] = pyogrio.read_info(path.absolute(), layer=layer, **_READ_ONLY)
+        info: dict[str, Any] = pyogrio.read_info(path.absolute(), layer=layer, **READ_ONLY)
     except _GDAL as error:
         raise BadVector(f"{name} is damaged: export it again") from error
     if info["driver"] != "GPKG":
@@ -185,7 +197,7 @@ def _chunks(path: Path, layer: str, columns: Sequence[str], size: int, name: str
     crs = _crs_of(_info(path, layer, name), name)
     batches = pyogrio.open_arrow(
         path.absolute(), layer=layer, columns=list(columns), batch_size=size, return_fids=True, use_pyarrow=True,
-        **_READ_ONLY,
+        **READ_ONLY,
     )  # fmt: skip
     start = 0
     try:
@@ -209,7 +221,7 @@ def _shapes(path: Path, layer: str, drawn: pa.Array, numbers: pa.Array) -> Any:
         return shapely.from_wkb(drawn.to_numpy(zero_copy_only=False), on_invalid="ignore")
     except NotImplementedError:  # arcs, which GEOS does not know
         fids = numbers.to_numpy()
-        found = pyogrio.raw.read(path.absolute(), layer=layer, columns=[], fids=fids, return_fids=True, **_READ_ONLY)
+        found = pyogrio.raw.read(path.absolute(), layer=layer, columns=[], fids=fids, return_fids=True, **READ_ONLY)
         shapes = np.full(len(fids), None, dtype=object)
         shapes[np.searchsorted(fids, found[1])] = shapely.from_wkb(found[2], on_invalid="ignore")
         return shapes

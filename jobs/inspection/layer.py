@@ -58,21 +58,35 @@ def layer_facts(
         seen.add(np.asarray(chunk, dtype=object))
     if not seen.drawn:
         raise BadVector(f"{name} holds no geometry: export the layer with its shapes")
-    left, bottom, right, top = bounds = [float(v) for v in seen.bounds]
-    placed, swapped = _placed(bounds, crs), False
-    if placed is None:
-        placed, swapped = _placed([bottom, left, top, right], crs), True
-    code = crs_name(crs)
-    if placed is None:
-        raise BadVector(
-            f"{name} has coordinates outside its coordinate reference system ({code[:60]}): "
-            "reproject the layer, or correct the CRS it was given"
-        )
+    bounds = [float(v) for v in seen.bounds]
+    lonlat, swapped = placed(bounds, crs, name)
     facts = {
-        "driver": driver, "crs": code, "features": seen.features, "without_geometry": seen.features - seen.drawn,
-        "fields": list(fields), "geometry_types": sorted(seen.types), "bounds": bounds, "lonlat_bounds": list(placed),
-    }  # fmt: skip
+        "driver": driver,
+        "crs": crs_name(crs),
+        "features": seen.features,
+        "without_geometry": seen.features - seen.drawn,
+        "fields": list(fields),
+        "geometry_types": sorted(seen.types),
+        "bounds": bounds,
+        "lonlat_bounds": list(lonlat),
+    }
     return facts | ({"axes_swapped": True} if swapped else {})
+
+
+def placed(bounds: Sequence[float], crs: CRS, name: str) -> tuple[Bounds, bool]:
+    """Return bounds (left, bottom, right, top) in degrees, and whether they fit their CRS only with x and y swapped.
+
+    Raises BadVector where they do not fit it at all.
+    """
+    left, bottom, right, top = bounds
+    for swapped, told in enumerate(([left, bottom, right, top], [bottom, left, top, right])):
+        found = _placed(told, crs)
+        if found is not None:
+            return found, bool(swapped)
+    raise BadVector(
+        f"{name} has coordinates outside its coordinate reference system ({crs_name(crs)[:60]}): "
+        "reproject the layer, or correct the CRS it was given"
+    )
 
 
 @dataclass(slots=True)

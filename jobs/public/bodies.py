@@ -105,11 +105,12 @@ class ProblemBody(BaseModel):
 
 
 class StatusInfo(Body):
-    """A job: the standard's statusInfo; and ours: blocks, warnings, and why it failed."""
+    """A job: the standard's statusInfo; and ours: its title, blocks, warnings, and why it failed."""
 
     jobID: str  # noqa: N815 - the standard's name
     processID: str  # noqa: N815 - the standard's name
     type: Literal["process"] = "process"
+    title: str | None = Field(None, description="the input of that name, where the request has it")
     status: State
     message: str
     created: datetime
@@ -124,6 +125,18 @@ class StatusInfo(Body):
     problem: ProblemBody | None = None
     callbacks: dict[str, CallbackState] | None = Field(None, description="how the callback that tells the end stands")
     links: list[Link]
+
+
+class AskedFor(Body):
+    """What a job was asked: sent to the process's execution again, `execute` asks for the same."""
+
+    jobID: str  # noqa: N815 - the standard's name
+    processID: str  # noqa: N815 - the standard's name
+    created: datetime
+    execute: dict[str, Any] = Field(
+        description="the body as it was accepted, the model it left open filled in; without `subscriber`, whose "
+        "addresses may carry secrets"
+    )
 
 
 class CallbackSecret(Body):
@@ -235,6 +248,19 @@ class AwaitedUpload(Body):
     expires: datetime = Field(description="when the service stops waiting")
     send_to: SendTo | None = Field(None, description="left out for those who may only read")
     links: list[Link]
+
+
+class AreaFound(Body):
+    """An upload as an area of interest: a geometry to be sent as `aoi`. What a model accepts is not asked here."""
+
+    geometry: dict[str, Any] = Field(description="a GeoJSON Polygon or MultiPolygon, as `aoi` takes it")
+    km2: float
+    vertices: int = Field(description="of the geometry")
+    source: Literal["polygons", "bounds"] = Field(description="the polygons of a vector file, or an image's bounds")
+    polygons: int | None = Field(None, description="polygons of the file that were put together")
+    layer: str | None = Field(None, description="the layer they are from, where the file has layers")
+    simplified_m: float | None = Field(None, description="metres that the outline was moved by at most, to be accepted")
+    warnings: list[Warned]
 
 
 class UploadList(Body):

@@ -11,6 +11,7 @@ from jobs.public import problems
 from jobs.public.bodies import Blocks, Link, ProblemBody, StatusInfo
 from jobs.record import FINAL_STATES, FailureRecord, JobRecord
 from jobs.request import UPLOAD_ID
+from models.classes import CLASSES
 from models.errors import Fault
 
 POLL_SECONDS: Final = 1
@@ -39,6 +40,7 @@ def status_info(record: JobRecord, public_url: str) -> StatusInfo:
     return StatusInfo(
         jobID=record.job,
         processID=record.process,
+        title=record.title,
         status=record.state,
         message=record.message,
         created=record.created,
@@ -89,8 +91,11 @@ def _links(record: JobRecord, url: str) -> list[Link]:
     links = [
         Link(href=here, rel="self", title="This job"),
         Link(href=f"{url}/processes/{record.process}", rel="up", title="The process it runs"),
+        Link(href=f"{here}/request", rel="describedby", title="What it was asked"),
         Link(href=f"{here}/events", rel="monitor", type="text/event-stream", title="This status as it changes"),
     ]
+    if record.state == "running" and record.process in CLASSES:
+        links.append(Link(href=f"{here}/blocks", rel="related", title="Its blocks, with draft pictures of those done"))
     if record.state == "successful" and not record.deleted:
         links.append(Link(href=f"{here}/results", rel=f"{_REL}/results", title="Results"))
         links += _shown(record, here, url)

@@ -18,6 +18,7 @@ _COMMON: Final[dict[str, str]] = {
 _NUMBERED: Final = re.compile(r"^b(?:and)?0?(8a|1[0-2]|[1-9])$")
 _TOKEN: Final = re.compile(r"[^0-9a-z]+")
 VISIBLE: Final = frozenset({"B01", "B02", "B03", "B04"})
+_COLOURS: Final = ("B04", "B03", "B02")
 
 
 def canonical(name: str) -> str | None:
@@ -52,6 +53,23 @@ def same(name: str, other: str) -> bool:
 def find(wanted: str, names: Sequence[str | None]) -> int | None:
     """Return the first position at which a band is named, or None."""
     return next((i for i, name in enumerate(names) if name is not None and same(wanted, name)), None)
+
+
+def colours(bands: Sequence[str]) -> tuple[int, int, int] | None:
+    """Return where red, green and blue stand among a card's bands, or None where one of them is missing.
+
+    Bands of several seasons are named "B04 summer"; of the seasons that have all three summer is taken, else the first.
+    """
+    seasons: dict[str, dict[str | None, int]] = {}
+    for position, name in enumerate(bands):
+        band, _, season = name.partition(" ")
+        seasons.setdefault(season, {})[canonical(band)] = position
+    whole = {season: found for season, found in seasons.items() if found.keys() >= set(_COLOURS)}
+    if not whole:
+        return None
+    chosen = whole.get("summer") or next(iter(whole.values()))
+    red, green, blue = (chosen[band] for band in _COLOURS)
+    return red, green, blue
 
 
 def of_picture(colours: Sequence[str], bands: Sequence[str]) -> tuple[tuple[str | None, ...], bool]:

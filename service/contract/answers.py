@@ -29,6 +29,7 @@ _MAP: Final = (
     *_JOB, "result-not-ready", "not-found", "job-dismissed", "results-deleted", "link-refused", "map-unreadable",
     "unavailable",
 )  # fmt: skip
+_BLOCKS: Final = (*_JOB, "job-dismissed", "results-deleted", "link-refused")
 _PROJECT: Final = (
     *_JOB, "result-not-ready", "not-found", "job-dismissed", "results-deleted", "no-annotation-project",
 )  # fmt: skip
@@ -55,14 +56,18 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
     "estimate": (*_REQUEST, "imagery-unavailable"),
     "jobStatus": _JOB,
     "dismiss": (*_JOB, "wrong-transition"),
+    "jobRequest": _JOB,
     "jobLogs": _JOB,
     "jobEvents": (*_JOB, "too-many-streams"),
     "jobResults": (*_JOB, *_FAILURES, "result-not-ready", "job-dismissed", "results-deleted"),
+    "blockList": _BLOCKS,
+    "blockDraft": (*_BLOCKS, "not-found"),
     "tiles": _MAP,
     "largeTile": _MAP,
     "tile": _MAP,
     "legend": _MAP,
     "legendPicture": _MAP,
+    "point": _MAP,
     "annotation": _PROJECT,
     "clusters": _EDITED,
     "clusterMasks": _EDITED,
@@ -79,6 +84,10 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
     "upload": (*_FILE, "malformed-json", "request-timeout"),
     "completeUpload": (*_FILE, *_UPLOAD, "upload-not-complete", "too-many-parts"),
     "uploadRecord": _UPLOAD,
+    "uploadArea": (
+        *_UPLOAD, "upload-not-complete", "bad-vector", "bad-image", "missing-crs", "invalid-area", "empty-area",
+        "antimeridian", "scratch-full",
+    ),
     "deleteUpload": _UPLOAD,
     "outputFile": ("not-found", "link-refused", "range-not-satisfiable"),
     "keyList": _KEY,

@@ -30,7 +30,7 @@ _TAGS: Final = {
     "Processes": "What can be mapped: Local Climate Zones and land cover.",
     "Jobs": "Maps being made: start, follow, dismiss (OGC API - Processes 1.0).",
     "Results": "What a finished job has made, by signed links.",
-    "Tiles": "A finished map for web pages: TileJSON, tiles, legends.",
+    "Tiles": "A finished map for web pages: TileJSON, tiles, legends, and what is at a place.",
     "Annotation": "A project of masks: its clusters, pictures of them, and the classes that annotators give them.",
     "Uploads": "Images, parcels, buildings and reference data: sent at once, announced, or in pieces (tus 1.0.0).",
     "Keys": "The keys of a tenant, its limits and what is used of them.",

@@ -36,6 +36,8 @@ OWN: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "Idempotency-Replayed": _header("the job is of an earlier request", const="true"),
     },
     ("jobStatus", "200"): {"Retry-After": SECONDS | {"description": "seconds to wait; absent once the job has ended"}},
+    ("blockDraft", "200"): {"ETag": ETAG},
+    ("blockDraft", "304"): {"ETag": ETAG},
     ("largeTile", "200"): {"ETag": ETAG},
     ("largeTile", "304"): {"ETag": ETAG},
     ("tile", "200"): {"ETag": ETAG},

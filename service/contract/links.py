@@ -17,13 +17,22 @@ LINKS: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("problemList", "200"): _links("code", "$response.body#/problems/0/code", "problem"),
     ("processList", "200"): _links("process", "$response.body#/processes/0/id", "processDescription"),
     ("execute", "201"): _links(
-        "job", "$response.body#/jobID", "jobStatus", "jobLogs", "jobEvents", "jobResults", "tiles", "dismiss"
+        "job",
+        "$response.body#/jobID",
+        "jobStatus",
+        "jobRequest",
+        "jobLogs",
+        "jobEvents",
+        "jobResults",
+        "blockList",
+        "tiles",
+        "dismiss",
     ),
     ("estimate", "200"): {"execute": {"operationId": "execute"} | _EXECUTION},
     ("jobList", "200"): _links("job", "$response.body#/jobs/0/jobID", "jobStatus"),
     ("dismiss", "200"): _links("job", "$response.body#/jobID", "jobStatus", "jobResults"),
     ("upload", "201"): _links(
-        "upload", "$response.body#/upload", "uploadRecord", "sendPiece", "completeUpload", "deleteUpload"
+        "upload", "$response.body#/upload", "uploadRecord", "uploadArea", "sendPiece", "completeUpload", "deleteUpload"
     ),
     ("uploadList", "200"): _links("upload", "$response.body#/uploads/0/upload", "uploadRecord"),
     ("makeKey", "201"): _KEY_MADE,

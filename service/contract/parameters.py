@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from jobs.keys import KEY_ID
+from jobs.plan import BLOCK_ID
 from jobs.public import problems
 from jobs.request import JOB_ID, UPLOAD_ID
 from service.processes import process_ids
@@ -13,6 +14,7 @@ from service.processes import process_ids
 _IDS: Final[dict[tuple[str, str], str]] = {
     ("path", "job"): JOB_ID,
     ("path", "upload"): UPLOAD_ID,
+    ("path", "block"): BLOCK_ID,
     ("path", "key_id"): f"^{KEY_ID}$",
     ("header", "idempotency-key"): "^[!-~]{1,255}$",
     ("header", "Upload-Checksum"): "^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$",

@@ -9,7 +9,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from jobs.errors import WrongTransition
-from jobs.public.bodies import JSON, JobList, Link, StatusInfo
+from jobs.public.bodies import JSON, AskedFor, JobList, Link, StatusInfo
 from jobs.public.status import POLL_SECONDS, status_info
 from jobs.record import FINAL_STATES
 from service.access import KEYED, OwnJob, Reader, Submitter, own_job_of
@@ -63,6 +63,15 @@ class StatusRoute(Route):
         """Match as every route does, and name itself in the scope as FastAPI's do: metrics are counted by it."""
         found, child = super().matches(scope)
         return found, {**child, "route": self}
+
+
+@router.get("/jobs/{job}/request", summary="What a job was asked")
+def job_request(job: OwnJob, parts: Parts, response: Response) -> AskedFor:
+    """Return the body a job was started with, whatever became of it, to be shown or sent again."""
+    asked = parts.jobs.request(job)
+    execute = {name: value for name, value in asked.execute.items() if name != "subscriber"}
+    response.headers["Cache-Control"] = "no-store"
+    return AskedFor(jobID=asked.job, processID=asked.process, created=asked.created, execute=execute)
 
 
 @router.delete("/jobs/{job}", response_model_exclude_none=True, summary="Dismiss a job")

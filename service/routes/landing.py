@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-from html import escape
-from pathlib import Path
-from string import Template
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from jobs.public import problems
 from jobs.public.bodies import JSON, Conformance, Landing, Link
-from models.classes import CLASSES
-from service.headers import PAGE
-from service.processes import TITLES, offered, software_version
+from service import bundle
+from service.accepted import weight
+from service.headers import map_page_policy
 from service.state import Parts
 
 router = APIRouter(tags=["Discovery"])
@@ -34,12 +30,20 @@ _DESCRIPTION = (
     summary="Landing page",
     responses={200: {"content": {"text/html": {}}, "description": "Links to everything the service offers."}},
 )
-def landing(parts: Parts, response: Response, accept: Annotated[str, Header()] = JSON) -> Landing | Response:
-    """Return typed links to everything, as JSON, or as a page where the client prefers HTML."""
+def landing(
+    parts: Parts,
+    response: Response,
+    accept: Annotated[str, Header()] = JSON,
+    accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Landing | Response:
+    """Return typed links to everything, as JSON, or as the web page where the client prefers HTML."""
     url = parts.settings.public_url
     body = Landing(title="Cityzones", description=_DESCRIPTION, links=_links(url))
     response.headers["Vary"] = "Accept"
-    return HTMLResponse(page(body), headers={"Vary": "Accept"} | PAGE) if prefers_html(accept) else body
+    if not (prefers_html(accept) and bundle.is_built()):
+        return body
+    headers = {"Vary": "Accept, Accept-Encoding", "Content-Security-Policy": map_page_policy(parts.settings)}
+    return bundle.index(accept_encoding, headers)
 
 
 @router.get("/conformance", summary="Conformance classes")
@@ -71,48 +75,7 @@ def problem(code: str, parts: Parts) -> dict[str, Any]:
 
 def prefers_html(accept: str) -> bool:
     """Say whether an Accept header ranks text/html above JSON, as browsers do."""
-    return _quality(accept, "text/html") > max(_quality(accept, JSON), _quality(accept, "*/*"))
-
-
-def page(body: Landing) -> str:
-    """Return the landing page as HTML, complete in itself: it loads nothing from elsewhere."""
-    names = offered() or dict.fromkeys(["local-climate-zones"])
-    legends = "".join(
-        f"<h2>{escape(TITLES[process])}</h2><ul class='classes'>"
-        + "".join(f"<li><i style='background:{c.colour}'></i>{escape(c.label)} {escape(c.name)}</li>" for c in classes)
-        + "</ul>"
-        for process, classes in CLASSES.items()
-        if process in names
-    )
-    links = "".join(f"<li><a href='{escape(link.href)}'>{escape(link.title)}</a></li>" for link in body.links)
-    return _template().substitute(
-        title=escape(body.title),
-        description=escape(body.description),
-        links=links,
-        legends=legends,
-        version=escape(software_version()),
-    )
-
-
-def _quality(accept: str, kind: str) -> float:
-    for part in accept.split(","):
-        name, *parameters = (piece.strip() for piece in part.split(";"))
-        if name.lower() == kind:
-            weights = [p[2:] for p in parameters if p.startswith("q=")]
-            return _number(weights[0]) if weights else 1.0
-    return 0.0
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-@cache
-def _template() -> Template:
-    return Template((Path(__file__).parent.parent / "templates" / "landing.html").read_text(encoding="utf-8"))
+    return weight(accept, "text/html") > max(weight(accept, JSON), weight(accept, "*/*"))
 
 
 def _problem(code: str, public_url: str) -> dict[str, Any]:

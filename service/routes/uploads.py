@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import anyio
 from fastapi import APIRouter, Query, Request, Response
 
-from jobs.public.bodies import AwaitedUpload, Link, Upload, UploadList
+from jobs.public.bodies import AreaFound, AwaitedUpload, Link, Upload, UploadList
 from jobs.public.problems import RequestError
 from jobs.request import UPLOAD_ID
-from jobs.uploads import AwaitedRecord, UploadRecord, Way
+from jobs.uploads import AwaitedRecord, UploadRecord
 from jobs.uploads.arrival import complete, keep, scratch_folder
 from jobs.uploads.ledger import check_allowance
 from service import digests
 from service.access import Caller, OwnUpload, Reader, Submitter
-from service.announced import Announcement, allowance, announce, parse_announcement, told_of
+from service.announced import Announcement, allowance, announce, parse_announcement, told_of, way_of
 from service.execution import decode
 from service.limits import FORM_OVERHEAD
+from service.outlines import area_of_upload
 from service.receive import FIELD, receive_file
 from service.state import Parts, State
 
@@ -96,6 +98,20 @@ def upload_record(upload: OwnUpload, caller: Reader, parts: Parts) -> Upload | A
     return told_of(parts.uploads.find(upload), caller, parts)
 
 
+@router.get("/uploads/{upload}/area", response_model_exclude_none=True, summary="An upload as an area of interest")
+async def upload_area(
+    upload: OwnUpload,
+    request: Request,
+    parts: Parts,
+    layer: Annotated[
+        str | None, Query(min_length=1, max_length=200, description="of a GeoPackage with several layers of polygons")
+    ] = None,
+) -> AreaFound:
+    """Put the polygons of a vector file together as what `aoi` takes; of an image, return its bounds."""
+    work = partial(area_of_upload, upload, layer, parts)
+    return await anyio.to_thread.run_sync(work, limiter=request.app.state.outlining.here())
+
+
 @router.delete("/uploads/{upload}", status_code=204, summary="Delete an upload")
 def delete_upload(upload: OwnUpload, _: Submitter, parts: Parts) -> None:
     """Delete an upload and its file. Jobs that have not read it yet will fail."""
@@ -131,7 +147,7 @@ async def _announced(request: Request, caller: Caller, parts: State) -> AwaitedR
                 "body-too-large", "an announcement is a small JSON object; the file itself is sent later"
             )
     told = parse_announcement(decode(bytes(body)))
-    way: Way = "resumable" if parts.settings.stores_locally else "direct"
+    way = way_of(parts.settings)
     return await anyio.to_thread.run_sync(lambda: announce(told, caller.tenant, parts, way=way))
 
 

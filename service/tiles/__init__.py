@@ -1,1 +1,1 @@
-"""The finished map as tiles for web pages: where its file lies, how a tile is drawn, what its colours mean."""
+"""The finished map for web pages: where its files lie, how a tile is drawn, what colours mean, what is at a place."""

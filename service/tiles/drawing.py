@@ -1,11 +1,10 @@
-"""Draws tiles of a class map in Web Mercator, and reads off the map where it lies and how much each class covers."""
+"""Draws tiles of a map or its imagery in Web Mercator, and reads off where it lies."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,11 +18,11 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 from rasterio.warp import transform, transform_bounds
 
-from jobs.errors import BadImage, MapUnreadable
-from jobs.inspection import safe_raster
 from models.classes import NODATA
+from service.importing import ONE_AT_A_TIME
+from service.tiles.reading import opened
 
-Codes = NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
 Colours = Mapping[int, tuple[int, ...]]
 
 MAX_ZOOM: Final = 24
@@ -31,7 +30,7 @@ SIDE: Final = 256
 _GRID: Final = morecantile.tms.get("WebMercatorQuad")
 _WHOLE_WORLD: Final = 2 * math.pi * 6378137.0 / SIDE  # metres a pixel of the one tile of zoom 0, at the equator
 _SHARPER: Final = 2  # zooms drawn beyond the map's own: enlarged by a client, edges of classes would blur
-_COUNTED_SIDE: Final = 2048
+_COLOURS: Final = 3  # bands of a picture
 # Five colours of viridis (van der Walt & Smith 2015), between which percents are interpolated.
 _RAMP: Final = ((1, "#440154"), (25, "#3b528b"), (50, "#21918c"), (75, "#5ec962"), (100, "#fde725"))
 
@@ -65,19 +64,23 @@ class Extent:
         return ((west + east) / 2, (south + north) / 2)
 
 
-def draw(path: Path, place: Place, side: int) -> bytes:
-    """Return a tile as a PNG of `side` pixels with a palette; what the map does not cover is transparent.
+def draw(path: Path, place: Place, side: int, colours: Colours | None = None) -> bytes:
+    """Return a tile as a PNG of `side` pixels; what the file does not cover is transparent. Raises MapUnreadable.
 
-    Every pixel has the class of the map's pixel at its centre: classes have no mean. Raises MapUnreadable.
+    `colours` are those of the codes, RGBA of 0-255; None: as the file has them. Every pixel has the class of the map's
+    pixel at its centre: classes have no mean. A file of three bands is a picture, whose pixels are interpolated.
     """
-    with _opened(path) as dataset:
-        codes = _codes(dataset, place, side)
-        return _png(codes, _colours(dataset)) if codes.any() else _empty(side)
+    with opened(path) as dataset:
+        if dataset.count == _COLOURS:
+            seen = _tile(dataset, place, side)
+            return _shown(seen) if seen.any() else _empty(side)
+        codes = _tile(dataset, place, side)[0]
+        return _png(codes, colours or _colours(dataset)) if codes.any() else _empty(side)
 
 
 def extent(path: Path) -> Extent:
     """Return where a map lies. Bounds never wrap around the antimeridian: they end there. Raises MapUnreadable."""
-    with _opened(path) as dataset:
+    with opened(path) as dataset:
         west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
         middle = dataset.xy(dataset.height // 2, dataset.width // 2)
         below = dataset.xy(dataset.height // 2 + 1, dataset.width // 2)
@@ -92,17 +95,6 @@ def extent(path: Path) -> Extent:
         return Extent(bounds, max(0, min(smallest, MAX_ZOOM)), max(0, min(own + _SHARPER, MAX_ZOOM)))
 
 
-def counts(path: Path) -> NDArray[np.int64]:
-    """Return how many pixels each of 256 codes has; a side over 2,048 pixels is counted in a smaller copy of the map.
-
-    Raises MapUnreadable.
-    """
-    with _opened(path) as dataset:
-        shrink = max(1.0, max(dataset.shape) / _COUNTED_SIDE)
-        shape = tuple(max(1, round(side / shrink)) for side in dataset.shape)
-        return np.bincount(dataset.read(1, out_shape=shape).ravel(), minlength=256)
-
-
 @cache
 def ramp() -> dict[int, tuple[int, ...]]:
     """Return the colour of every percent from 1 to 100."""
@@ -113,29 +105,24 @@ def ramp() -> dict[int, tuple[int, ...]]:
     }
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[DatasetReader]:
-    try:
-        with safe_raster(path) as dataset:
-            yield dataset
-    except BadImage as error:
-        raise MapUnreadable(f"{path.name} cannot be read as a map") from error
-
-
-def _codes(dataset: DatasetReader, place: Place, side: int) -> Codes:
-    """Return the codes (y, x) of a tile, warped in one step onto the tile's own grid; 0 where there is no data."""
+def _tile(dataset: DatasetReader, place: Place, side: int) -> Bytes:
+    """Return a tile (band, y, x), warped in one step onto the tile's own grid; 0 where there is no data."""
     # xarray and pandas come with it, a third of the service's memory: only where tiles are asked for.
-    from rio_tiler.errors import TileOutsideBounds  # noqa: PLC0415
-    from rio_tiler.io import Reader  # noqa: PLC0415
+    with ONE_AT_A_TIME:
+        from rio_tiler.errors import TileOutsideBounds  # noqa: PLC0415
+        from rio_tiler.io import Reader  # noqa: PLC0415
 
     bounds = _GRID.xy_bounds(morecantile.Tile(place.x, place.y, place.z))
     grid: dict[str, Any] = {"transform": from_bounds(*bounds, side, side), "width": side, "height": side}
     with Reader(None, dataset=dataset) as reader:
         try:
-            image = reader.tile(place.x, place.y, place.z, tilesize=side, indexes=1, vrt_options=grid)
+            image = reader.tile(
+                place.x, place.y, place.z, tilesize=side, indexes=dataset.indexes,
+                vrt_options=grid, reproject_method="bilinear" if dataset.count == _COLOURS else "nearest",
+            )  # fmt: skip
         except TileOutsideBounds:
-            return np.zeros((side, side), np.uint8)
-    return np.asarray(image.array.filled(NODATA)[0], np.uint8)
+            return np.zeros((dataset.count, side, side), np.uint8)
+    return np.asarray(image.array.filled(NODATA), np.uint8)
 
 
 def _colours(dataset: DatasetReader) -> Colours:
@@ -146,7 +133,7 @@ def _colours(dataset: DatasetReader) -> Colours:
         return ramp()
 
 
-def _png(codes: Codes, colours: Colours) -> bytes:
+def _png(codes: Bytes, colours: Colours) -> bytes:
     table = np.zeros((int(codes.max()) + 1, 4), np.uint8)
     for code in range(len(table)):
         table[code] = colours.get(code, 0) if code != NODATA else 0
@@ -154,6 +141,14 @@ def _png(codes: Codes, colours: Colours) -> bytes:
     image.putpalette(table[:, :3].tobytes())
     data = io.BytesIO()
     image.save(data, "PNG", transparency=table[:, 3].tobytes(), compress_level=4)
+    return data.getvalue()
+
+
+def _shown(colours: Bytes) -> bytes:
+    """Return red, green and blue (3, y, x) as a PNG, transparent where all are 0."""
+    alpha = np.where(colours.any(axis=0), np.uint8(255), np.uint8(0))
+    data = io.BytesIO()
+    Image.fromarray(np.dstack((*colours, alpha))).save(data, "PNG", compress_level=4)
     return data.getvalue()
 
 

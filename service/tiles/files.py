@@ -1,4 +1,4 @@
-"""Maps as local files: those of a local store in place, those of S3 as copies in a folder of bounded size."""
+"""Maps and tables of parcels as local files: a local store's in place, those of S3 as copies in a bounded folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HALF_SECONDS: Final = 3600.0
 
 @dataclass(slots=True)
 class MapFiles:
-    """Finds the file of a map. Several threads and processes may share the folder of copies.
+    """Finds the file of a map or of its parcels. Several threads and processes may share the folder of copies.
 
     A copy is named by its content and appears whole, by a rename; the ones unused for longest go first.
     """
@@ -45,7 +45,7 @@ class MapFiles:
             if not path.is_file():
                 raise _gone()
             return path
-        copy = self.folder / f"{output.sha256}.tif"
+        copy = self.folder / f"{output.sha256}{Path(output.filename).suffix}"
         with self._locks[int(output.sha256[:4], 16) % _LOCKS]:
             if copy.is_file():
                 os.utime(copy)
@@ -79,8 +79,8 @@ class MapFiles:
         total = 0
         for used, size, path in found:
             total += size
-            stale = path.suffix != ".tif" and used < time.time() - _HALF_SECONDS
-            if path != kept and (stale or (path.suffix == ".tif" and total > self.limit)):
+            half = path.name.startswith(".")
+            if path != kept and (used < time.time() - _HALF_SECONDS if half else total > self.limit):
                 path.unlink(missing_ok=True)
                 log.info("the copy %s made room for others", path.name)
 

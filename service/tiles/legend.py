@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from models.classes import NODATA, MapClass
+from models.classes import MapClass, Palette
 from service.tiles.bodies import Entry, Legend
-from service.tiles.drawing import counts, ramp
+from service.tiles.drawing import ramp
+from service.tiles.reading import Coverage
 
 _STOPS: Final = (100, 75, 50, 25, 1)
 _ROW: Final = 24
@@ -19,14 +19,17 @@ _TEXT: Final = 14
 _INK: Final = (29, 38, 48)
 
 
-def class_legend(path: Path, title: str, classes: tuple[MapClass, ...]) -> Legend:
-    """Return every class of a product with its share (0-1) of what is mapped; raises MapUnreadable."""
-    pixels = counts(path)
-    mapped = max(1, int(pixels.sum() - pixels[NODATA]))
+def class_legend(
+    title: str, classes: tuple[MapClass, ...], covered: Coverage | None = None, *, palette: Palette = "standard"
+) -> Legend:
+    """Return every class of a product, with its share (0-1) of what is mapped and its area where these are known."""
     entries = [
-        Entry(code=c.code, label=c.label, name=c.name, colour=c.colour, share=round(int(pixels[c.code]) / mapped, 6))
+        Entry(
+            code=c.code, label=c.label, name=c.name, colour=c.colour_in(palette),
+            share=covered and covered.share(c.code), km2=covered and covered.km2(c.code),
+        )
         for c in classes
-    ]
+    ]  # fmt: skip
     return Legend(title=title, layer="map", entries=entries)
 
 
@@ -37,6 +40,11 @@ def confidence_legend() -> Legend:
         for percent in _STOPS
     ]
     return Legend(title="Confidence", layer="confidence", entries=entries)
+
+
+def image_legend() -> Legend:
+    """Return a legend without entries: a picture's colours stand for nothing else."""
+    return Legend(title="Imagery", layer="image", entries=[])
 
 
 def picture(legend: Legend) -> bytes:

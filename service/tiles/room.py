@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import anyio
+from fastapi import Request
 
 from jobs.errors import MapUnreadable
 from jobs.public.problems import RequestError
 from jobs.record import OutputFile
+from jobs.remembered import Remembered
 from service.state import State
 from service.tiles.files import MapFiles, copies_folder
+from service.tiles.reading import Coverage, coverage
 
 T = TypeVar("T")
 
 _WAITING: Final = 512  # some pages full of tiles; what comes beyond is told to come again
+_COUNTED_SECONDS: Final = 24 * 3600.0
+_COUNTED_MAPS: Final = 1000
 
 
 class MapRoom:
@@ -25,7 +30,13 @@ class MapRoom:
     def __init__(self, parts: State) -> None:
         settings = parts.settings
         self._files = MapFiles(parts.storage, copies_folder(settings), settings.tile_cache_bytes)
+        self._coverages: Remembered[str, Coverage] = Remembered(seconds=_COUNTED_SECONDS, most=_COUNTED_MAPS)
         self._limiter = anyio.CapacityLimiter(settings.tile_threads)
+
+    async def coverage(self, output: OutputFile) -> Coverage:
+        """Return how much each class of a map covers, counted once for everybody who asks; raises as `work` does."""
+        known = self._coverages.get(output.sha256)
+        return known or self._coverages.put(output.sha256, await self.work(output, coverage))
 
     async def work(self, output: OutputFile, call: Callable[[Path], T]) -> T:
         """Return what `call` makes of the output's file; raises RequestError where it is gone or too many wait."""
@@ -41,3 +52,10 @@ class MapRoom:
             if path.is_file():
                 raise
         return call(self._files.path(output))  # another process made room with this copy, or the job was dismissed
+
+
+def room_of(request: Request) -> MapRoom:
+    """Return the room of the application a request came to."""
+    room = request.app.state.maps()
+    assert isinstance(room, MapRoom)  # noqa: S101 - create_app put it there
+    return room

@@ -8,21 +8,26 @@ from typing import Final
 from jobs.public.bodies import JSON, Link
 from jobs.record import RequestRecord
 from jobs.request import Imagery
+from models.classes import Palette
 from service.processes import TITLES
 from service.tiles.bodies import Layer, TileJson
 from service.tiles.drawing import Extent
 from service.tiles.viewer import Viewer
 
 PNG: Final = "image/png"
+_NAMES: Final[dict[Layer, str]] = {"map": "", "confidence": ": confidence", "image": ": imagery"}
 _COPERNICUS: Final = "Contains modified Copernicus Sentinel data"
 
 
-def tilejson(viewer: Viewer, layer: Layer, place: Extent, asked: RequestRecord, url: str) -> TileJson:
+def tilejson(
+    viewer: Viewer, layer: Layer, place: Extent, asked: RequestRecord, url: str, *, palette: Palette
+) -> TileJson:
     """Return the document; every address in it carries the viewer's signature."""
-    here, query = f"{url}/jobs/{viewer.job}", f"?layer={layer}&{viewer.query}"
+    here, query = f"{url}/jobs/{viewer.job}", f"?layer={layer}&palette={palette}&{viewer.query}"
+    middle = "lon={:.6f}&lat={:.6f}".format(*place.centre)
     return TileJson(
         tiles=[f"{here}/tiles/{{z}}/{{x}}/{{y}}.png{query}"],
-        name=TITLES[asked.process] if layer == "map" else f"{TITLES[asked.process]}: confidence",
+        name=TITLES[asked.process] + _NAMES[layer],
         description=f"{viewer.job}, made on {asked.created:%Y-%m-%d}",
         attribution=_attribution(Imagery.model_validate(asked.execute["inputs"]["imagery"])),
         bounds=place.bounds,
@@ -33,8 +38,12 @@ def tilejson(viewer: Viewer, layer: Layer, place: Extent, asked: RequestRecord, 
             Link(href=f"{here}/tiles{query}", rel="self", type=JSON, title="This document, for those without a key"),
             Link(href=f"{here}/legend{query}", rel="legend", type=JSON, title="What the colours mean"),
             Link(href=f"{here}/legend.png{query}", rel="legend", type=PNG, title="The same as a picture"),
+            Link(
+                href=f"{here}/point?{middle}&{viewer.query}", rel="related", type=JSON,
+                title="What is in the middle of the map; other lon and lat tell of other places",
+            ),
         ],
-    )
+    )  # fmt: skip
 
 
 def _attribution(imagery: Imagery) -> str:

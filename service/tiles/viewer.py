@@ -1,16 +1,19 @@
-"""Who may see a job's tiles: its owner by key, or for a while whoever holds a link signed for them."""
+"""Who may see a job's tiles and what they show: its owner by key, or for a while who holds a link signed for them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from time import time
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Request
 
 from jobs.public.status import known_id
 from service.access import own_job_of
 from service.state import Parts
+
+# What an operation publishes that a signed link opens without a key.
+KEY_OR_LINK: Final[dict[str, Any]] = {"security": [{}]}
 
 
 @dataclass(frozen=True, slots=True)

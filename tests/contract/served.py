@@ -19,6 +19,7 @@ from jobs.storage import Storage
 from jobs.store import JobStore
 from models.cards import card_of
 from tests.servers.api import EXECUTE, LCZ, Served, finish, store_of, write_image
+from tests.servers.plans import mapped, planned
 from tests.servers.projects import squares_project
 from tests.unit.test_tiles_drawing import write_map
 
@@ -71,8 +72,12 @@ def _jobs(settings: Settings, folder: Path) -> dict[str, list[str]]:
     finish(store, done, {"map": ("map.tif", COG, write_map(folder / "map.tif", GRID).read_bytes())})
     store.fail(failed, NoImagery("no scene of the dates fits"))
     store.dismiss(dismissed)
+    for job in (done, accepted):
+        plan = planned(store, job, GRID)
+        mapped(store, plan, plan.blocks[0])
     annotated = squares_project(store, _job(store)).job
-    return {"job": [done, failed, dismissed, accepted, annotated], "annotated": [annotated]}
+    jobs = [done, failed, dismissed, accepted, annotated]
+    return {"job": jobs, "annotated": [annotated], "block": [block.id for block in plan.blocks]}
 
 
 def _job(store: JobStore) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from jobs.area import area_of_bounds, project, utm_grid
+from jobs.area import area_of_bounds, parse_area, project, utm_grid
 from jobs.public.problems import MEDIA_TYPE, PROBLEMS
 from jobs.request import Buildings, Inputs, Parcels
 from models.cards import card_of
@@ -49,18 +49,29 @@ class Judge:
         self._before = self._listing()
 
     def file(self, kind: str, name: str, data: bytes) -> None:
-        """Send a file; use it as a worker would where it is taken, and see that nothing stays where it is not."""
+        """Send a file; use it as a worker would where it is taken, and see that nothing stays where it is not.
+
+        The area that polygons come to is asked for by itself, with a time of its own.
+        """
+        record: dict[str, Any] = {}
+        faults = len(self.faults)
         with self._watched(kind, data) as say:
             answer = self.api.ask("POST", "/uploads", files={"file": (name, data)})
-            if not answer.is_success:
-                say(told_off(answer))
-            else:
-                record = answer.json()
-                say(f"taken, {self._used(record)}")
-                gone = self.api.ask("DELETE", f"/uploads/{record['upload']}")
-                assert gone.status_code == 204, gone.text
-            left = self.api.store.storage.keys("uploads")
-            assert not left, left
+            record = answer.json() if answer.is_success else {}
+            say(f"taken, {self._used(record)}" if record else told_off(answer))
+            if record.get("kind") != "vector":
+                self._forget(record)
+        if record.get("kind") == "vector" and len(self.faults) == faults:
+            with self._watched(f"{kind}, as an area", data) as say:
+                say(self._outlined(record))
+                self._forget(record)
+
+    def _forget(self, record: dict[str, Any]) -> None:
+        if record:
+            gone = self.api.ask("DELETE", f"/uploads/{record['upload']}")
+            assert gone.status_code == 204, gone.text
+        left = self.api.store.storage.keys("uploads")
+        assert not left, left
 
     def body(self, kind: str, text: str, *, path: str = f"/processes/{LCZ}/estimate") -> bool:
         """Send a body of JSON text; returns whether it was taken."""
@@ -133,6 +144,14 @@ class Judge:
         parcels = self._tried(lambda: self._parcels(named, bounds))
         streets = self._tried(lambda: self._parcels({"derive": "streets", "streets": named}, bounds))
         return f"{parcels} / {streets} / {self._tried(lambda: self._buildings(record))}"
+
+    def _outlined(self, record: dict[str, Any]) -> str:
+        answer = self.api.get(f"/uploads/{record['upload']}/area")
+        if not answer.is_success:
+            return told_off(answer)
+        most = self.api.settings.max_vertices
+        parse_area(answer.json()["geometry"], pointer="/inputs/aoi", max_vertices=most)
+        return "an area"
 
     def _tried(self, use: Callable[[], None]) -> str:
         try:

@@ -10,7 +10,7 @@ from service.client import Client
 from service.stack.embedded import EmbeddedStack
 from service.stack.files import FileServer
 from service.stack.sample import make_sample
-from tests.journeys import fetch, finish, stac_inputs
+from tests.journeys import drafts, fetch, finish, stac_inputs
 
 pytestmark = pytest.mark.scale
 
@@ -95,6 +95,9 @@ def test_block_that_cannot_be_read_stays_empty_and_is_named(beside, partly_read,
         classes = raster.read(1)
     assert (classes[:240, :240] == 0).all()
     assert (classes[:, 240:] > 0).mean() > 0.8
+    drawn = drafts(beside, partly_read["jobID"])[..., 3]
+    assert (drawn[:240, :240] == 0).all()
+    assert (drawn[:, 240:] > 0).mean() > 0.8
 
 
 def test_job_with_such_a_block_fails_where_the_client_wants_it_whole(beside, partly_read):

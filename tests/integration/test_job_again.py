@@ -8,8 +8,9 @@ import pytest
 import rasterio
 import tritonclient.grpc
 
+from models.classes import LOCAL_CLIMATE_ZONES
 from service.client import Refused
-from tests.journeys import PROCESS, fetch, finish, stac_inputs
+from tests.journeys import PROCESS, drafts, fetch, finish, stac_inputs
 
 
 def tiles(stack) -> int:
@@ -51,6 +52,9 @@ def test_other_units_and_no_parcels_come_in_seconds(client, finished, tmp_path):
     assert set(np.unique(pixels(files["units"]))) <= {0, 1}
     assert (pixels(files["map"]) != pixels(outputs["map"])).any()
     assert (pixels(files["map"]) > 0).sum() > 0.95 * (pixels(outputs["map"]) > 0).sum()
+    mapped, drawn = pixels(files["map"]), drafts(client, again["jobID"])
+    colours = np.array([(0, 0, 0), *(told.rgb for told in LOCAL_CLIMATE_ZONES)])[mapped]
+    assert (drawn[..., :3] == colours)[mapped > 0].all()
 
 
 def test_its_uncertainty_says_that_reasons_were_not_kept(client, finished, tmp_path):
@@ -92,6 +96,7 @@ def test_blocks_between_streets_stand_in_for_parcels(client, sample, finished, t
     [
         ({"aoi": {"bbox": [17, 56, 17.1, 56.1]}}, "/inputs"),
         ({"model": "magnet-rgb"}, "/inputs/model"),
+        ({"outputs": ["map", "image"]}, "/inputs/outputs/1"),
         ({"imagery": {"job": "job_00000000000000000000000000"}}, "/inputs/imagery/job"),
         ({"imagery": {"job": "../../etc"}}, "/inputs/imagery/job"),
     ],

@@ -12,6 +12,7 @@ from typing import Any
 
 import geopandas as gpd
 import httpx
+import morecantile
 import numpy as np
 import onnxruntime
 import pystac
@@ -35,6 +36,7 @@ from tests.servers.pictures import HALO, REACH, painted, picture_of, write_pictu
 
 HERE, LAND = "EPSG:32639", "land-cover"
 LEFT, TOP, PIXEL = 500_000.0, 2_780_000.0, 0.5
+ON_REQUEST = ("probabilities", "uncertainty", "image")
 HEIGHT, WIDTH = 300, 620  # of the two tiles together: 2 x 3 blocks
 CODES = painted(HEIGHT, WIDTH)
 
@@ -72,7 +74,7 @@ def done(client: Client, uploads: dict[str, Any], tmp_path_factory: pytest.TempP
     """The example of the contract as it stands there, with these uploads and every output but the accuracy."""
     inputs = EXECUTE_EXAMPLES["pictures"]["value"]["inputs"]
     assert {*inputs, "model"} == uploads.keys()
-    status = finish(client, uploads | {"outputs": [*DEFAULT_OUTPUTS, "probabilities", "uncertainty"]}, process=LAND)
+    status = finish(client, uploads | {"outputs": [*DEFAULT_OUTPUTS, *ON_REQUEST]}, process=LAND)
     assert status["status"] == "successful", status
     return status, fetch(client, status["jobID"], tmp_path_factory.mktemp("outputs"))
 
@@ -93,7 +95,7 @@ def test_a_process_is_offered_as_soon_as_it_has_a_model(client: Client) -> None:
 
 def test_every_output_comes_back_and_opens(done: Any) -> None:
     status, outputs = done
-    assert set(outputs) == {*DEFAULT_OUTPUTS, "probabilities", "uncertainty"}
+    assert set(outputs) == {*DEFAULT_OUTPUTS, *ON_REQUEST}
     assert unusable(outputs) == []
     assert status["blocks"] == {"done": 6, "total": 6}
     assert status.get("warnings", []) == []
@@ -111,6 +113,22 @@ def test_the_map_has_the_pictures_own_pixels_and_opens_coloured(done: Any) -> No
     assert (read(outputs["map"]) == CODES).mean() > 0.9
     assert read(outputs["confidence"]).min() >= 100 // 9
     assert set(np.unique(read(outputs["units"]))) <= {1, 2}, "there are no scene cells, and no blocks"
+
+
+def test_the_image_is_the_pictures_side_by_side(client: Client, done: Any) -> None:
+    status, outputs = done
+    assert cog_validate(outputs["image"], strict=True, quiet=True)[0]
+    with rasterio.open(outputs["image"]) as image, rasterio.open(outputs["map"]) as mapped:
+        assert (image.crs, image.transform, image.shape) == (mapped.crs, mapped.transform, mapped.shape)
+        assert (image.nodata, image.dtypes) == (0, ("uint8",) * 3)
+        assert np.array_equal(image.read(), np.maximum(picture_of(CODES), 1))
+    tiles = httpx.get(f"{client.url}/jobs/{status['jobID']}/tiles?layer=image").json()
+    west, south, east, north = tiles["bounds"]
+    tile = morecantile.tms.get("WebMercatorQuad").tile((west + east) / 2, (south + north) / 2, tiles["maxzoom"])
+    drawn = httpx.get(tiles["tiles"][0].format(z=tile.z, x=tile.x, y=tile.y))
+    with Image.open(io.BytesIO(drawn.content)) as picture:
+        assert np.asarray(picture.convert("RGBA"))[..., 3].any()
+    assert httpx.get(f"{client.url}/jobs/{status['jobID']}/legend?layer=image").json()["entries"] == []
 
 
 def test_windows_leave_no_seams(done: Any, tmp_path: Path) -> None:
@@ -224,13 +242,15 @@ def test_a_finished_map_is_decided_again_by_parcels_and_held_against_the_truth(
     gpd.GeoDataFrame({"class": names}, geometry=places, crs=HERE).to_file(tmp_path / "truth.gpkg")
     known = client.upload(tmp_path / "truth.gpkg")["upload"]
     inputs = {"imagery": {"job": done[0]["jobID"]}, "parcels": uploads["parcels"], "units": "parcel"}
-    inputs |= {"outputs": ["map", "parcels", "accuracy"], "reference": {"upload": known}}
+    inputs |= {"outputs": ["map", "parcels", "accuracy", "image"], "reference": {"upload": known}}
     status = finish(client, inputs, process=LAND)
     assert status["status"] == "successful", status
     outputs = fetch(client, status["jobID"], tmp_path)
     assert set(gpd.read_parquet(outputs["parcels"]).decided_by) == {"parcel"}
     assert len(np.unique(read(outputs["map"])[22:78, 22:98])) == 1, "the first plot is of one class"
     assert json.loads(outputs["accuracy"].read_text())["metrics"]["OA"] > 0.7
+    with rasterio.open(outputs["image"]) as again, rasterio.open(done[1]["image"]) as first:
+        assert np.array_equal(again.read(), first.read())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The main job for real: an area goes in over HTTP, a checked map comes back through signed links."""
 
+import html
 import io
 import json
 import zipfile
@@ -14,7 +15,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from jobs.request import DEFAULT_OUTPUTS
 from service.stack.sample import overall_accuracy, unusable
-from tests.journeys import PROCESS, fetch, finish, stac_inputs
+from tests.journeys import PROCESS, TITLE, drafts, fetch, finish, stac_inputs
 
 
 def test_job_fans_out_and_ends_at_a_hundred_percent(finished):
@@ -59,6 +60,18 @@ def test_units_and_confidence_agree_with_the_map(finished):
     assert arrays["confidence"].max() <= 100
 
 
+def test_drafts_of_blocks_cover_the_grid_and_show_what_pixels_decided(finished, client):
+    status, outputs = finished
+    drawn = drafts(client, status["jobID"])
+    with rasterio.open(outputs["map"]) as raster, rasterio.open(outputs["units"]) as units:
+        colours = np.array([raster.colormap(1)[code] for code in range(18)])[raster.read(1)]
+        by_pixels = units.read(1) == 1
+    assert drawn.shape == colours.shape
+    assert (drawn[..., 3] == 255).all()
+    assert by_pixels.sum() > 500
+    assert (drawn[by_pixels] == colours[by_pixels]).all()
+
+
 def test_parcels_keep_their_ids_and_their_probabilities_sum_to_one(finished, sample):
     _, outputs = finished
     table, asked = gpd.read_parquet(outputs["parcels"]), gpd.read_file(sample / "parcels.gpkg")
@@ -84,6 +97,13 @@ def test_stac_item_describes_every_output(finished):
     assert set(item.assets) >= set(DEFAULT_OUTPUTS) - {"item"}
     assert item.assets["map"].extra_fields["file:size"] == outputs["map"].stat().st_size
     assert [link.href for link in item.links if link.rel == "derived_from"]
+
+
+def test_the_jobs_title_is_on_what_people_read(finished):
+    status, outputs = finished
+    assert status["title"] == TITLE
+    assert json.loads(outputs["item"].read_text())["properties"]["title"] == TITLE
+    assert html.escape(TITLE) in outputs["factsheet"].read_text(encoding="utf-8")
 
 
 def test_links_are_private_and_ranged(finished, client):

@@ -8,21 +8,23 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+from rasterio.vrt import WarpedVRT
 from shapely.geometry import Point
 
+from jobs.blocks import marker_key
 from jobs.errors import BadVector
 from jobs.inspection import inspect_file
+from jobs.products import DOUBTS, UNSURE
 from jobs.queue import make_app
 from jobs.request import DEFAULT_OUTPUTS, parse_execute
 from jobs.settings import Settings
 from models.cards import card_of
 from worker.context import Context
+from worker.imagery.colours import of_reflectance
 from worker.pipeline import probabilities
 from worker.pipeline.assembly import assemble
 from worker.pipeline.mapping import map_block
-from worker.pipeline.markers import marker_key
 from worker.pipeline.planning import make_plan
-from worker.products.doubts import BANDS, NODATA
 
 
 def context_of(stack, folder: Path, block_pixels: int) -> Context:
@@ -59,7 +61,7 @@ def submit(context: Context, sample: Path, **more) -> str:
         "parcels": {"upload": uploads["parcels"], "id_field": "parcel_id"},
         "buildings": {"upload": uploads["buildings"]},
         "reference": {"upload": uploads["reference"], "class_field": "zone"},
-        "outputs": [*DEFAULT_OUTPUTS, "accuracy", "uncertainty"],
+        "outputs": [*DEFAULT_OUTPUTS, "accuracy", "uncertainty", "image"],
         **more,
     }
     return context.store.create("local-climate-zones", parse_execute({"inputs": inputs})).job
@@ -93,7 +95,7 @@ def wide(stack, sample, tmp_path_factory):
 def test_block_size_changes_no_pixel(small, wide):
     (context, plan), (other, whole) = small, wide
     assert len(whole.blocks) < len(plan.blocks)
-    for name in ("map", "confidence", "units", "uncertainty"):
+    for name in ("map", "confidence", "units", "uncertainty", "image"):
         arrays = []
         for c, p in ((context, plan), (other, whole)):
             with rasterio.open(c.storage.folder / c.store.result(p.job).outputs[name].key) as raster:
@@ -145,6 +147,7 @@ def test_map_of_scene_cells_has_what_lies_at_the_centre_of_each(stack, sample, t
         assert np.array_equal(centres[:4], cells[:4, : centres.shape[1], : centres.shape[2]]), name
     with rasterio.open(context.storage.folder / context.store.result(coarse.job).outputs["map"].key) as raster:
         assert raster.res == (100, 100)
+    assert np.array_equal(*(rasters(context, plan.job, "image")[0] for plan in (fine, coarse))), "on the imagery's grid"
     assert np.isclose(context.store.result(coarse.job).coverage, 1)
 
 
@@ -174,20 +177,39 @@ def test_uncertainty_agrees_with_the_map_and_tells_the_reasons(small, sample):
             arrays[name] = raster.read()
             assert raster.nodata == (255 if name == "uncertainty" else 0)
             described = raster.descriptions
-    assert described == tuple(text for _, text in BANDS)
+    assert described == tuple(text for _, text in DOUBTS)
     mapped = arrays["map"][0] > 0
     top, entropy, second, weight, fit = (band[mapped] for band in arrays["uncertainty"])
-    assert (arrays["uncertainty"][:, ~mapped] == NODATA).all()
+    assert (arrays["uncertainty"][:, ~mapped] == UNSURE).all()
     assert (top == arrays["confidence"][0][mapped]).all()
     assert entropy.max() <= 100
     assert set(np.unique(second)) <= set(range(18))
     assert ((second != arrays["map"][0][mapped]) | (top == 100)).all()
-    known = weight != NODATA
+    known = weight != UNSURE
     assert known.mean() > 0.9
     assert 10 < np.median(weight[known]) <= 100
-    judged = fit != NODATA
+    judged = fit != UNSURE
     assert judged.mean() > 0.5
     assert fit[judged].mean() > 50
+
+
+def test_the_image_is_what_the_scene_shows(small, sample):
+    context, plan = small
+    files = context.store.result(plan.job).outputs
+    with rasterio.open(context.storage.folder / files["map"].key) as raster:
+        mapped, grid = raster.read(1) > 0, (raster.crs, raster.transform, raster.shape)
+    with rasterio.open(context.storage.folder / files["image"].key) as raster:
+        assert (raster.crs, raster.transform, raster.shape) == grid
+        assert [c.name for c in raster.colorinterp] == list(raster.descriptions) == ["red", "green", "blue"]
+        image = raster.read()
+    assert (image[:, mapped] > 0).all()
+    for values, band in zip(image, ("B04", "B03", "B02"), strict=True):
+        with rasterio.open(next(sample.rglob(f"{band}.tif"))) as scene, WarpedVRT(
+            scene, crs=grid[0], transform=grid[1], height=grid[2][0], width=grid[2][1]
+        ) as there:  # fmt: skip
+            shown = of_reflectance(there.read(1) * np.float32(scene.scales[0]) + np.float32(scene.offsets[0]))
+        assert np.corrcoef(values[mapped], shown[mapped])[0, 1] > 0.999
+        assert np.abs(values[mapped].astype(int) - shown[mapped]).mean() < 0.1
 
 
 def test_reference_data_without_classes_end_the_planning_with_a_sentence(wide):

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 _HARMLESS: Final = {
     "process": "local-climate-zones", "code": "internal", "name": "x", "key": "0" * 26, "z": "10", "x": "3", "y": "4",
-    "number": "0", "node": "0", "tile": "0",
+    "number": "0", "node": "0", "tile": "0", "block": "r0000c0000",
 }  # fmt: skip
 
 

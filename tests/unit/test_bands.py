@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.scenes.bands import canonical, in_filename, in_text
+from jobs.scenes.bands import canonical, colours, in_filename, in_text
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,18 @@ def test_band_in_a_file_name() -> None:
     assert in_filename("cloud_mask.tif") is None
     assert in_filename("B02_B03.tif") is None
     assert in_text("B02 (blue)") == "B02"
+
+
+@pytest.mark.parametrize(
+    ("bands", "places"),
+    [
+        (("red", "green", "blue"), (0, 1, 2)),
+        (("B02", "B03", "B04", "B08"), (2, 1, 0)),
+        (("B04 spring", "B03 spring", "B02 spring", "B02 summer", "B04 summer", "B03 summer"), (4, 5, 3)),
+        (("B04 winter", "B04 autumn", "B03 autumn", "B02 autumn", "B04 summer", "B03 summer"), (1, 2, 3)),
+        (("B04 spring", "B03 summer", "B02 autumn"), None),
+        (("VV", "VH"), None),
+    ],
+)
+def test_the_colours_among_bands(bands: tuple[str, ...], places: tuple[int, int, int] | None) -> None:
+    assert colours(bands) == places

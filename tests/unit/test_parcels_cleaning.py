@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
-from worker.parcels.vectors.cleaning import clean_parcels, overlap_shares, polygons_of
+from jobs.shapes import polygons_of
+from worker.parcels.vectors.cleaning import clean_parcels, overlap_shares
 
 
 def frame_of(*geometries: object) -> gpd.GeoDataFrame:

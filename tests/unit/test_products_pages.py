@@ -19,12 +19,12 @@ from pystac.validation.local_validator import get_local_schema_cache
 from referencing import Registry, Resource
 
 from jobs.area import Grid, area_of
+from jobs.products import DOUBTS
 from jobs.record import OutputFile, Warned
 from models.cards import Card
 from models.classes import LOCAL_CLIMATE_ZONES
 from worker.imagery.plan import ImageryPlan, SceneRecord
 from worker.products.accuracy import Accuracy, assess
-from worker.products.doubts import BANDS
 from worker.products.facts import MapFacts, Measured, Tally
 from worker.products.factsheet import write_factsheet
 from worker.products.preview import Thumbnail, draw_preview
@@ -263,10 +263,22 @@ def test_the_bands_of_uncertainty_are_described(facts: MapFacts) -> None:
     item = json.loads(make_item(facts, more))
     assert core_errors(item) == []
     bands = item["assets"]["uncertainty"]["bands"]
-    assert [b["name"] for b in bands] == [name for name, _ in BANDS]
+    assert [b["name"] for b in bands] == [name for name, _ in DOUBTS]
     assert {b["nodata"] for b in bands} == {255}
     assert [c["value"] for c in bands[2]["classification:classes"]] == list(range(1, 18))
     assert {b.get("unit") for b in bands} == {"%", None}
+
+
+def test_the_image_has_the_pixels_of_the_imagery(facts: MapFacts) -> None:
+    more = outputs() | {"image": outputs()["map"].model_copy(update={"filename": "image.tif"})}
+    coarse = replace(facts, grid=replace(GRID, resolution=100.0, width=9, height=6))
+    item = json.loads(make_item(coarse, more))
+    assert core_errors(item) == []
+    asset = item["assets"]["image"]
+    assert asset["roles"] == ["visual", "overview"]
+    assert [band["name"] for band in asset["bands"]] == ["red", "green", "blue"]
+    assert (asset["gsd"], asset["proj:shape"]) == (10, [60, 90])
+    assert item["properties"]["proj:shape"] == [6, 9]
 
 
 def test_mlm_is_declared_where_the_weights_have_an_address(facts: MapFacts) -> None:

@@ -33,12 +33,6 @@ def test_https_is_kept_where_the_service_has_it(tmp_path: Path) -> None:
     assert api.get("/livez").headers["strict-transport-security"] == "max-age=31536000"
 
 
-def test_the_landing_page_may_style_itself(api: Api) -> None:
-    policy = api.get("/", headers={"accept": "text/html"}).headers["content-security-policy"]
-    assert "style-src 'unsafe-inline'" in policy
-    assert "script-src" not in policy
-
-
 def test_a_page_that_is_named_may_ask_beforehand(api: Api) -> None:
     asked = {
         "Origin": PAGE,

@@ -11,7 +11,7 @@ from jobs.errors import InvalidRequest
 from jobs.request import parse_execute
 from models.cards import card_of
 from service.cli_map import process_of
-from service.inputs import check_inputs, describe_inputs
+from service.inputs import check_image, check_inputs, describe_inputs
 from tests.servers.cards import reading_cards, write_cards
 from tests.servers.pictures import picture_card
 
@@ -40,6 +40,23 @@ def test_a_model_without_buildings_lets_them_be_where_another_of_its_process_rea
     plain = card_of("so2sat-resnet20")
     assert not plain.input.morphology
     check_inputs(parse_execute({"inputs": given}).inputs, plain, [plain, ZONES])
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"inputs": {"outputs": ["map", "image"]}}, "/inputs/outputs/1"),
+        ({"inputs": {}, "outputs": {"image": {}}}, "/outputs/image"),
+    ],
+)
+def test_a_picture_is_refused_of_a_model_without_its_colours(asked: dict[str, Any], pointer: str) -> None:
+    execute = parse_execute(asked | {"inputs": {"imagery": {"uploads": [UPLOAD]}} | asked["inputs"]})
+    infrared = ZONES.model_copy(update={"input": ZONES.input.model_copy(update={"bands": ("B08", "B04", "B03")})})
+    with pytest.raises(InvalidRequest, match="leave image out") as caught:
+        check_image(execute, infrared)
+    assert [fault.pointer for fault in caught.value.faults] == [pointer]
+    check_image(execute, ZONES)
+    check_image(execute, PICTURES)
 
 
 def test_only_what_is_taken_is_described() -> None:

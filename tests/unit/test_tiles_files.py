@@ -59,6 +59,14 @@ def test_many_threads_fetch_a_map_once(remote: Remote, tmp_path: Path) -> None:
     assert (tmp_path / "maps").stat().st_mode & 0o077 == 0
 
 
+def test_a_copy_has_the_suffix_of_what_it_is_and_makes_room_like_a_map(remote: Remote, tmp_path: Path) -> None:
+    files = MapFiles(remote, tmp_path / "maps", 5)
+    table = stored(remote, b"parcels", "jobs/a/outputs/parcels.gpkg").model_copy(update={"filename": "parcels.gpkg"})
+    assert files.path(table).name == f"{table.sha256}.gpkg"
+    kept = files.path(stored(remote, b"a map"))
+    assert list((tmp_path / "maps").iterdir()) == [kept]
+
+
 def test_the_copies_unused_for_longest_make_room(remote: Remote, tmp_path: Path) -> None:
     files = MapFiles(remote, tmp_path / "maps", 250)
     outputs = [stored(remote, bytes([n]) * 100, f"jobs/{n}/outputs/map.tif") for n in range(4)]

@@ -9,6 +9,7 @@ from shapely.geometry import box
 
 from jobs.area import Grid
 from jobs.plan import Block
+from jobs.products import DOUBTS, UNSURE
 from models.cards import Card, UnitThresholds, card_of
 from models.classes import LOCAL_CLIMATE_ZONES
 from models.consistency import UNKNOWN
@@ -17,7 +18,6 @@ from worker.parcels.vectors.cleaning import clean_parcels
 from worker.parcels.zonal import coverage_sums
 from worker.pipeline.probabilities import at_pixels, at_scenes
 from worker.pipeline.uncertainty import Evidence, uncertainty_of
-from worker.products.doubts import BANDS, NODATA
 
 GRID = Grid("EPSG:32633", 500_000.0, 5_500_400.0, 10.0, 40, 40)
 BLOCK = Block(id="b", row=0, column=0, height=40, width=40)
@@ -66,10 +66,10 @@ def entropy(*shares: float) -> float:
 
 def test_pixels_tell_their_own():
     found = bands()
-    assert found.shape == (len(BANDS), 40, 40)
+    assert found.shape == (len(DOUBTS), 40, 40)
     assert found[:, 5, 5].tolist() == [80, round(entropy(0.8, 0.2)), 5, 50, 90]
-    assert found[:, 5, 30].tolist() == [100, 0, 0, 50, NODATA]
-    assert (found[:, :, 39] == NODATA).all()
+    assert found[:, 5, 30].tolist() == [100, 0, 0, 50, UNSURE]
+    assert (found[:, :, 39] == UNSURE).all()
 
 
 def test_scene_cells_tell_of_the_node_at_their_centre():
@@ -88,13 +88,13 @@ def test_a_parcel_tells_its_mean_and_pixels_without_imagery_no_reasons():
     for column in (12, 30, 39):
         assert found[:3, 20, column] == pytest.approx(expected, abs=1)
     assert found[3, 20, 12] == 50
-    assert (found[3:, 20, 39] == NODATA).all()
+    assert (found[3:, 20, 39] == UNSURE).all()
     assert found[:3, 5, 5].tolist() == [80, round(entropy(0.8, 0.2)), 5]
 
 
 def test_networks_without_reasons_leave_their_bands_empty():
-    assert (bands(reasons=None)[3:] == NODATA).all()
+    assert (bands(reasons=None)[3:] == UNSURE).all()
     silent = CARD.model_copy(update={"serving": CARD.serving.model_copy(update={"extras": ()})})
     found = bands(card=silent)
-    assert (found[3] == NODATA).all()
+    assert (found[3] == UNSURE).all()
     assert found[4, 5, 5] == 90

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from jobs.area import Grid
-from worker.parcels.vectors.cleaning import polygons_of
+from jobs.shapes import polygons_of
 from worker.parcels.zonal import Sums, SumsMerger, class_areas, coverage_sums, merge_sums, sums_table
 
 RNG = np.random.default_rng(7)

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Point, Polygon, box
 
-from worker.parcels.vectors.cleaning import polygons_of
+from jobs.shapes import polygons_of
 from worker.parcels.zonal import class_areas, coverage_sums
 
 SIDE = 8

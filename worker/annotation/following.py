@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from jobs.annotation.following import board_at, check_project_of
 from jobs.annotation.plan import FollowingPlan, freeze_plan, read_plan
 from jobs.annotation.request import Following, ProjectExecute, parse_annotation
+from jobs.blocks import marker_key
 from jobs.record import OutputFile, ResultRecord, now
 from worker.context import Context
-from worker.pipeline.markers import marker_key
 
 _OUTPUTS = TypeAdapter(dict[str, OutputFile])
 

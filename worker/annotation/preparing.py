@@ -14,13 +14,13 @@ from skimage.measure import regionprops_table
 from jobs.annotation.plan import ProjectPlan
 from jobs.annotation.project import ProjectFiles
 from jobs.annotation.rasters import encode_raster
+from jobs.blocks import marker_key
 from worker.annotation.features import describe_masks
 from worker.annotation.masks import Segmenter, find_masks
 from worker.annotation.planning import opener
 from worker.annotation.promptable import Promptable
 from worker.annotation.tiles import read_tile
 from worker.context import Context
-from worker.pipeline.markers import marker_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,15 +42,16 @@ def assemble(context: Context, plan: Plan, *, still_wanted: Callable[[], None]) 
         coverage = checked_coverage(context, plan, mapped_km2=measured.mapped_km2, asked_km2=painting.asked_km2)
         reference = _assess(context, plan, painting, measured, card)
         warnings = (*plan.warnings, *coverage.warnings, *_unassessed(reference))
+        request = context.store.request(plan.job)
         facts = MapFacts(
             job=plan.job,
-            title=PRODUCT_TITLES[card.product],
+            title=request.head.title or PRODUCT_TITLES[card.product],
             card=card,
             grid=plan.map_grid,
             km2=plan.km2,
             measured=measured,
             imagery=ImageryPlan.model_validate(plan.imagery),
-            created=context.store.request(plan.job).created,
+            created=request.created,
             coverage=coverage.share,
             warnings=warnings,
             parcels=None if judged is None else _counts(judged[1]),

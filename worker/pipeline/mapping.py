@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jobs.area import Grid
+from jobs.blocks import draft_key, marker_key
 from jobs.errors import NoImagery
 from jobs.plan import Block, Plan
 from models.cards import Card, card_of
@@ -21,8 +22,7 @@ from worker.context import Context
 from worker.imagery import ImageryPlan, open_imagery
 from worker.inference import PaddedWindow, map_window_with_extras, padded_window
 from worker.parcels.vectors.partition import read_part
-from worker.pipeline import probabilities, reasons
-from worker.pipeline.markers import marker_key
+from worker.pipeline import drafts, pictures, probabilities, reasons
 from worker.pipeline.sums import write_sums
 from worker.pipeline.vectors import buildings_folder
 from worker.pipeline.waiting import while_wanted
@@ -36,14 +36,15 @@ COVERAGE_METRES = 100.0
 
 @dataclass(frozen=True, slots=True)
 class _Mapped:
-    """A block's probabilities (class, node row, node column) and, where the job keeps them, reasons."""
+    """A block's probabilities (class, node row, node column) and, where the job keeps them, reasons and picture."""
 
     values: probabilities.Probabilities
     reasons: probabilities.Probabilities | None
+    picture: pictures.Picture | None
 
 
 def map_block(context: Context, plan: Plan, block: Block, *, still_wanted: Callable[[], None]) -> None:
-    """Write the block's probabilities, its parcels' sums and, last, the marker that it is done; once is enough."""
+    """Write the block's probabilities, sums, draft picture and, last, the marker that it is done; once is enough."""
     marker = marker_key(plan.job, block.id)
     if context.storage.size(marker) is not None:
         return
@@ -52,9 +53,13 @@ def map_block(context: Context, plan: Plan, block: Block, *, still_wanted: Calla
     probabilities.write(context.storage, plan, card, block, told.values)
     if told.reasons is not None:
         reasons.write(context.storage, plan, card, block, told.reasons)
+    if told.picture is not None:
+        pictures.write(context.storage, plan, card, block, told.picture)
     if plan.parcels and not card.units.filter_scale:
         write_sums(context, plan, card, block, told.values)
     valid = int(np.count_nonzero(told.values.max(axis=0)))
+    if valid:
+        context.storage.put(draft_key(plan.job, block.id), drafts.draw(told.values, card))
     done = {"block": block.id, "valid_nodes": valid, "nodes": told.values[0].size}
     context.storage.put(marker, json.dumps(done).encode())
 
@@ -95,7 +100,8 @@ def _taken(context: Context, plan: Plan, card: Card, block: Block) -> _Mapped:
     if unread is not None:
         _note_unread(context, plan, block, str(unread["why"]))
     values = probabilities.read(storage, plan, card, block, key=probabilities.path(source))
-    return _Mapped(values, reasons.read(storage, plan, card, block, job=source))
+    told = (part.read(storage, plan, card, block, job=source) for part in (reasons, pictures))
+    return _Mapped(values, *told)
 
 
 def _inferred(context: Context, plan: Plan, card: Card, block: Block, still_wanted: Callable[[], None]) -> _Mapped:
@@ -114,7 +120,8 @@ def _inferred(context: Context, plan: Plan, card: Card, block: Block, still_want
     )  # fmt: skip
     values = np.where(_valid_nodes(image.valid, block, card), values, 0).astype(np.uint8)
     rasters = (image.reflectance, channels)
-    return _Mapped(values, reasons.gather(card, block, rasters, extras) if plan.keeps_reasons else None)
+    told = reasons.gather(card, block, rasters, extras) if plan.keeps_reasons else None
+    return _Mapped(values, told, pictures.gather(plan, card, block, image) if plan.keeps_pictures else None)
 
 
 def _morphology(context: Context, plan: Plan, block: Block, window: PaddedWindow) -> Image:

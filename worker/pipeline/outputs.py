@@ -13,16 +13,16 @@ from typing import Final
 import geopandas as gpd
 
 from jobs.plan import Plan
+from jobs.products import DOUBTS, UNIT_TITLES
 from jobs.record import OutputFile
 from jobs.storage import Storage
 from models.cards import Card
 from models.classes import SHARES
 from worker.parcels.units import Verdicts
-from worker.pipeline import probabilities
+from worker.pipeline import pictures, probabilities
 from worker.pipeline.painting import Painting
 from worker.products.accuracy import accuracy_document
-from worker.products.cog import UNIT_COLOURS, UNIT_TITLES, CogBand, class_tags
-from worker.products.doubts import BANDS
+from worker.products.cog import UNIT_COLOURS, CogBand, class_tags
 from worker.products.facts import MapFacts
 from worker.products.factsheet import write_factsheet
 from worker.products.parcels import parcel_table, write_geopackage, write_geoparquet
@@ -103,7 +103,7 @@ def _put(storage: Storage, job: str, path: Path, output: _Output) -> OutputFile:
 
 def _map(finished: Finished, path: Path, _: Storage) -> None:
     card = finished.facts.card
-    band = CogBand(finished.facts.title, class_tags(card.classes))
+    band = CogBand(finished.facts.product_title, class_tags(card.classes))
     tags = _tags(finished, card)
     finished.painting.classes.publish(path, [band], tags=tags)
 
@@ -121,9 +121,14 @@ def _units(finished: Finished, path: Path, _: Storage) -> None:
 
 def _uncertainty(finished: Finished, path: Path, _: Storage) -> None:
     assert finished.painting.doubts is not None  # noqa: S101 - there where the plan names the output
-    bands = [CogBand(text, {"NAME": name}) for name, text in BANDS]
+    bands = [CogBand(text, {"NAME": name}) for name, text in DOUBTS]
     tags = _tags(finished, finished.facts.card)
     finished.painting.doubts.publish(path, bands, overview="nearest", tags=tags)
+
+
+def _image(finished: Finished, path: Path, storage: Storage) -> None:
+    card = finished.facts.card
+    pictures.publish(storage, finished.plan, card, path, tags=_tags(finished, card))
 
 
 def _tags(finished: Finished, card: Card) -> dict[str, str]:
@@ -191,5 +196,6 @@ _OUTPUTS: Final = {
     "accuracy": _Output(
         "accuracy.json", "application/json", "Accuracy against the reference data", _accuracy, of_reference=True
     ),
+    "image": _Output("image.tif", _COG, "The imagery the map was made from", _image),
 }
 _ITEM: Final = _Output("item.json", "application/geo+json", "STAC item", lambda *_: None)

@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from jobs.area import Grid, project
 from jobs.plan import Block, Plan
+from jobs.products import DOUBTS, UNSURE
 from models.cards import Card
 from worker.context import Context
 from worker.parcels.units import Decided, Verdicts, decide_block, parcels_near, without_cells
@@ -26,8 +27,6 @@ from worker.pipeline import probabilities, reasons
 from worker.pipeline.ahead import AT_ONCE, ahead
 from worker.pipeline.uncertainty import Evidence, uncertainty_of
 from worker.products.cog import BLOCK, UNIT_COLOURS, Canvas, Colour, class_colours
-from worker.products.doubts import BANDS
-from worker.products.doubts import NODATA as UNSURE
 from worker.products.facts import Tally
 from worker.products.preview import Thumbnail
 
@@ -106,7 +105,7 @@ def prepare(plan: Plan, card: Card, folder: Path) -> Painting:
 
     doubts = None
     if reasons.OUTPUT in plan.outputs:
-        doubts = Canvas(folder / ".uncertainty.plain.tif", grid, count=len(BANDS), nodata=UNSURE, tile=tile)
+        doubts = Canvas(folder / ".uncertainty.plain.tif", grid, count=len(DOUBTS), nodata=UNSURE, tile=tile)
     classes, units = canvas("map", class_colours(card.classes)), canvas("units", UNIT_COLOURS)
     return Painting(grid, classes, canvas("confidence"), units, doubts)
 
@@ -199,5 +198,4 @@ def _seen(evidence: Evidence, plan: Plan, block: Block, card: Card) -> tuple[Evi
         return evidence, block, card
     told = None if evidence.reasons is None else probabilities.at_scenes(evidence.reasons, block, card)
     picked = Evidence(probabilities.at_scenes(evidence.probabilities, block, card), told)
-    alone = card.model_copy(update={"geometry": card.geometry.model_copy(update={"step": 1, "scene": 1})})
-    return picked, _on_map(block, plan.map_side), alone
+    return picked, _on_map(block, plan.map_side), probabilities.by_pixel(card)

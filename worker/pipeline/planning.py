@@ -19,7 +19,7 @@ from models.cards import Card, card_of
 from worker.context import Context
 from worker.imagery import ImageryPlan, domain_warning, open_imagery, plan_imagery
 from worker.parcels.vectors.partition import Lattice
-from worker.pipeline import probabilities, reasons
+from worker.pipeline import pictures, probabilities, reasons
 from worker.pipeline.mapping import serving_card
 from worker.pipeline.steps import still_wanted
 from worker.pipeline.vectors import Site, store_vectors
@@ -43,6 +43,7 @@ def make_plan(context: Context, job: str) -> Plan:
     plan = _plan(context, request, execute)
     probabilities.create(context.storage, plan, serving_card(plan))
     reasons.create(context.storage, plan, serving_card(plan))
+    pictures.create(context.storage, plan, serving_card(plan))
     return context.store.freeze_plan(plan)
 
 
@@ -80,8 +81,7 @@ def _new_ground(context: Context, inputs: Inputs) -> _Ground:
 def _known_ground(context: Context, request: RequestRecord, source: str) -> _Ground:
     """Return the ground of a finished job; raises InvalidRequest where it cannot be taken."""
     known = finished_plan(context.store, source, tenant=request.tenant)
-    inputs = parse_execute(request.execute).inputs
-    check_source(inputs, known)
+    check_source(parse_execute(request.execute), known)
     imagery = ImageryPlan.model_validate(known.imagery)
     return _Ground(card_of(known.model), imagery, known.block_pixels, known.scene_graph, source=known)
 
@@ -123,6 +123,7 @@ def _complete(context: Context, request: RequestRecord, execute: Execute, ground
         scene_graph=ground.scene_graph,
         source=None if known is None else known.job,
         keeps_reasons=keeps,
+        keeps_pictures=pictures.OUTPUT in execute.selected,
         min_coverage=inputs.min_coverage,
         outputs=execute.selected,
         warnings=tuple(warnings),

@@ -102,6 +102,11 @@ def at_scenes(values: Probabilities, block: Block, card: Card) -> Probabilities:
     return values[:, rows][:, :, columns]
 
 
+def by_pixel(card: Card) -> Card:
+    """Return a card whose nodes and scene cells are pixels: for arrays over the pixels of a grid."""
+    return card.model_copy(update={"geometry": card.geometry.model_copy(update={"step": 1, "scene": 1})})
+
+
 def path(job: str) -> str:
     """Return the key below which a job's array lies."""
     return f"jobs/{job}/probabilities.zarr"

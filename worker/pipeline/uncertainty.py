@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.plan import Block
+from jobs.products import DOUBTS, UNSURE
 from models.cards import Card
 from models.consistency import UNKNOWN
 from worker.parcels.units import BLOCK, PARCEL, PIXEL, SCENE, Decided, Verdicts
 from worker.pipeline import probabilities, reasons
-from worker.products.doubts import BANDS, NODATA
 
 Bytes = NDArray[np.uint8]
 
@@ -31,9 +31,9 @@ class Evidence:
 
 
 def uncertainty_of(decided: Decided, evidence: Evidence, verdicts: Verdicts | None, block: Block, card: Card) -> Bytes:
-    """Return the five bands of one block, (band, y, x), NODATA where there is no class or nothing is known."""
+    """Return the five bands of one block, (band, y, x), UNSURE where there is no class or nothing is known."""
     shape = decided.map.shape
-    out = np.full((len(BANDS), *shape), NODATA, np.uint8)
+    out = np.full((len(DOUBTS), *shape), UNSURE, np.uint8)
     out[0] = decided.confidence
     by_pixel = _doubts(probabilities.at_pixels(evidence.probabilities, block, card), card)
     scenes = _doubts(probabilities.at_scenes(evidence.probabilities, block, card), card)
@@ -51,8 +51,8 @@ def uncertainty_of(decided: Decided, evidence: Evidence, verdicts: Verdicts | No
         any_node: Bytes = evidence.probabilities.max(axis=0, keepdims=True)
         seen = probabilities.at_pixels(any_node, block, card)[0] > 0
         told = _reasons(probabilities.at_pixels(evidence.reasons, block, card), decided.map, card)
-        out[3:5] = np.where(seen, told, NODATA)
-    return np.where(decided.map > 0, out, NODATA).astype(np.uint8)
+        out[3:5] = np.where(seen, told, UNSURE)
+    return np.where(decided.map > 0, out, UNSURE).astype(np.uint8)
 
 
 def _doubts(values: Bytes, card: Card) -> Bytes:
@@ -71,8 +71,8 @@ def _doubts(values: Bytes, card: Card) -> Bytes:
 def _reasons(values: Bytes, classes: Bytes, card: Card) -> Bytes:
     """Return alpha_m in percent and the consistency of each pixel's class, (2, y, x)."""
     has_weight = reasons.WEIGHT in card.serving.extras
-    weight = np.rint(values[0] / 2.55) if has_weight else np.full(classes.shape, NODATA)
+    weight = np.rint(values[0] / 2.55) if has_weight else np.full(classes.shape, UNSURE)
     place = {c.code: k for k, c in enumerate(card.classes, start=1)}
     layer = np.array([place.get(code, 1) for code in range(256)])[classes]
     fit = np.take_along_axis(values, layer[None], axis=0)[0]
-    return np.stack((weight, np.where(fit == UNKNOWN, NODATA, fit))).astype(np.uint8)
+    return np.stack((weight, np.where(fit == UNKNOWN, UNSURE, fit))).astype(np.uint8)

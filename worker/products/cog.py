@@ -20,8 +20,7 @@ BLOCK: Final = 512
 Bytes = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-# The units raster: code -> title and colour.
-UNIT_TITLES: Final = {1: "pixel", 2: "scene cell", 3: "parcel", 4: "block of parcels"}
+# The units raster, by code.
 UNIT_COLOURS: Final[dict[int, Colour]] = {1: (230, 171, 2), 2: (117, 112, 179), 3: (27, 158, 119), 4: (102, 166, 30)}
 
 
@@ -87,20 +86,22 @@ class Canvas:
         bands: Sequence[CogBand],
         *,
         overview: Literal["mode", "average", "nearest"] = "mode",
+        predictor: Literal["NO", "YES"] = "NO",
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Write the finished raster as a COG with 512-pixel blocks, deflate, statistics and overviews.
 
         `bands` describe the bands in order. Overviews keep classes (mode), average, or take the nearest pixel, which
-        keeps the bands of a pixel of one place. Nothing of the clock or the
-        machine goes into the file: written twice, the bytes are the same. Nothing can be painted afterwards.
+        keeps the bands of a pixel of one place. With `predictor` the differences of neighbours are compressed: a sixth
+        less of a photograph. Nothing of the clock or the machine goes into the file: written twice, the bytes are the
+        same. Nothing can be painted afterwards.
         """
         self._dataset.update_tags(**(tags or {}))
         for index, band in enumerate(bands, start=1):
             self._dataset.set_band_description(index, band.description)
             self._dataset.update_tags(index, **band.tags)
         self._dataset.close()
-        _copy(self._path, target, overview)
+        _copy(self._path, target, overview, predictor)
 
 
 def class_colours(classes: tuple[MapClass, ...]) -> dict[int, Colour]:
@@ -120,10 +121,10 @@ def _palette(colours: Mapping[int, Colour], nodata: int) -> dict[int, tuple[int,
     return table | {nodata: (255, 255, 255, 0)}
 
 
-def _copy(source: Path, target: Path, overview: str) -> None:
+def _copy(source: Path, target: Path, overview: str, predictor: str) -> None:
     options: dict[str, Any] = {
         "BLOCKSIZE": BLOCK, "COMPRESS": "DEFLATE", "LEVEL": 6, "OVERVIEWS": "IGNORE_EXISTING", "BIGTIFF": "IF_SAFER",
-        "OVERVIEW_RESAMPLING": overview.upper(), "STATISTICS": "YES", "NUM_THREADS": 1,
+        "OVERVIEW_RESAMPLING": overview.upper(), "STATISTICS": "YES", "NUM_THREADS": 1, "PREDICTOR": predictor,
     }  # fmt: skip
     with rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1"):
         rasterio.shutil.copy(source, target, driver="COG", **options)

@@ -18,11 +18,13 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon
 
+from jobs.products import PARCELS_LAYER
 from models.classes import MapClass
 from worker.parcels.units import ABSTAIN, UNIT_NAMES, Verdicts
 from worker.products.style import parcels_qml, parcels_sld
 
-LAYER: Final = "parcels"
+# Of a GeoParquet file: who looks for one parcel reads a few thousand, and not a city of them.
+_ROW_GROUP: Final = 4096
 _LAYER_STYLES: Final = """
 CREATE TABLE layer_styles (
   id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256), f_table_schema TEXT(256),
@@ -74,7 +76,14 @@ def parcel_table(
 
 def write_geoparquet(path: Path, table: gpd.GeoDataFrame) -> None:
     """Write GeoParquet 1.1 in the grid's CRS, with a bounding-box column that readers filter by."""
-    table.to_parquet(path, index=False, compression="zstd", schema_version="1.1.0", write_covering_bbox=True)
+    table.to_parquet(
+        path,
+        index=False,
+        compression="zstd",
+        schema_version="1.1.0",
+        write_covering_bbox=True,
+        row_group_size=_ROW_GROUP,
+    )
 
 
 def write_geopackage(
@@ -90,7 +99,7 @@ def write_geopackage(
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": stamp})
     try:
         pyogrio.write_dataframe(
-            parts, path, layer=LAYER, driver="GPKG", geometry_type="MultiPolygon",
+            parts, path, layer=PARCELS_LAYER, driver="GPKG", geometry_type="MultiPolygon",
             layer_options={"DESCRIPTION": title, "FID": "fid", "GEOMETRY_NAME": "geom"},
         )  # fmt: skip
     finally:
@@ -105,7 +114,7 @@ def _add_style(path: Path, classes: tuple[MapClass, ...], stamp: str) -> None:
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, "
             "styleQML, styleSLD, useAsDefault, description, owner, update_time) "
             "VALUES ('', '', ?, 'geom', 'classes', ?, ?, 1, 'class colours', '', ?)",
-            (LAYER, parcels_qml(classes), parcels_sld(classes), stamp),
+            (PARCELS_LAYER, parcels_qml(classes), parcels_sld(classes), stamp),
         )
         database.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change) "

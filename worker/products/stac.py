@@ -12,13 +12,14 @@ import pystac
 from pyproj import CRS
 from shapely.geometry import shape
 
+from jobs.area import Grid
+from jobs.products import DOUBTS, SECOND_CLASS, UNIT_TITLES, UNSURE
 from jobs.record import OutputFile
 from models.cards import Card
 from models.classes import NODATA, MapClass
+from worker.imagery.colours import COLOURS
 from worker.parcels.units import UNIT_NAMES
-from worker.products.cog import UNIT_COLOURS, UNIT_TITLES
-from worker.products.doubts import BANDS, SECOND_CLASS
-from worker.products.doubts import NODATA as UNSURE
+from worker.products.cog import UNIT_COLOURS
 from worker.products.facts import MapFacts
 
 _SCHEMAS: Final = "https://stac-extensions.github.io"
@@ -32,7 +33,7 @@ _ROLES: Final[dict[str, list[str]]] = {
     "map": ["data"], "confidence": ["data", "confidence"], "units": ["data"], "parcels": ["data"],
     "parcels-gpkg": ["data"], "preview": ["overview", "thumbnail"], "factsheet": ["metadata"], "style": ["style"],
     "probabilities": ["data"], "accuracy": ["metadata"],
-    "uncertainty": ["data", "confidence"],
+    "uncertainty": ["data", "confidence"], "image": ["visual", "overview"],
 }  # fmt: skip
 _RASTERS: Final = ("map", "confidence", "units")
 
@@ -140,9 +141,11 @@ def _weights(card: Card) -> pystac.Asset:
 def _asset(name: str, output: OutputFile, facts: MapFacts) -> pystac.Asset:
     fields: dict[str, Any] = {"file:size": output.size, "file:checksum": _SHA256_MULTIHASH + output.sha256}
     if name == "uncertainty":
-        fields["bands"] = [_doubt(*band, facts) for band in BANDS]
+        fields["bands"] = [_doubt(*band, facts) for band in DOUBTS]
     if name in _RASTERS:
         fields["bands"] = [_band(name, facts)]
+    if name == "image":
+        fields |= _picture(facts.imagery.pixel_grid)
     roles = list(_ROLES.get(name, ["data"]))
     return pystac.Asset(
         f"./{output.filename}", output.title, media_type=output.media_type, roles=roles, extra_fields=fields
@@ -167,6 +170,18 @@ def _doubt(name: str, description: str, facts: MapFacts) -> dict[str, Any]:
     if name == SECOND_CLASS:
         return band | {"classification:classes": class_objects(facts.card.classes)[1:]}
     return band | {"unit": "%"}
+
+
+def _picture(grid: Grid) -> dict[str, Any]:
+    """Return the fields of the picture, whose pixels are the imagery's and may be finer than the map's."""
+    band = {"data_type": "uint8", "nodata": NODATA, "raster:sampling": "area",
+            "raster:spatial_resolution": grid.resolution}  # fmt: skip
+    return {
+        "bands": [{"name": colour, **band} for colour in COLOURS],
+        "gsd": grid.resolution,
+        "proj:shape": list(grid.shape),
+        "proj:transform": list(grid.transform)[:6],
+    }
 
 
 def _units() -> list[dict[str, Any]]:

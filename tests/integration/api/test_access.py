@@ -28,7 +28,7 @@ from tests.servers.routes import everything, filled
 
 UNKEYED = {
     "/", "/conformance", "/openapi.json", "/problems", "/problems/{code}", "/processes", "/processes/{process}",
-    "/livez", "/readyz", "/health", "/metrics", "/files/{key:path}",
+    "/livez", "/readyz", "/health", "/metrics", "/files/{key:path}", "/page.json", "/icon.svg", "/assets/{name}",
 }  # fmt: skip
 _WAIT = 0.2
 

@@ -15,14 +15,10 @@ from tests.servers.api import Api, new_job, problem
 from tests.servers.routes import everything, filled
 
 
-def test_the_landing_page_is_for_programs_and_for_people(api: Api) -> None:
+def test_the_links_of_the_landing_page_lead_somewhere(api: Api) -> None:
     body = api.get("/").json()
     for link in body["links"]:
         assert api.get(link["href"].removeprefix("http://127.0.0.1")).status_code in {200, 503}
-    page = api.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-    assert page.headers["content-type"].startswith("text/html")
-    assert "Compact high-rise" in page.text
-    assert "src=" not in page.text
     assert api.get("/", headers={"accept": "*/*"}).headers["content-type"] == "application/json"
 
 

@@ -119,3 +119,11 @@ def test_pieces_are_kept_in_the_bucket_too(api: Api, image: bytes) -> None:
     direct = _announce(api, image)
     told = piece | {"Upload-Offset": "0"}
     problem(api.ask("PATCH", f"/uploads/resumable/{direct['upload']}", headers=told), 404, "unknown-upload")
+
+
+def test_the_area_of_a_file_in_the_bucket_leaves_nothing_behind(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "city.geojson").write_text('{"type": "Polygon", "coordinates": [[[13,52],[14,52],[14,53],[13,52]]]}')
+    upload = api.upload(tmp_path / "city.geojson").json()["upload"]
+    found = api.get(f"/uploads/{upload}/area").json()
+    assert (found["polygons"], found["vertices"]) == (1, 4)
+    assert not list((tmp_path / "scratch").iterdir())

@@ -48,6 +48,8 @@ def test_coarse_maps_have_fewer_pixels(near: Api, sample: Path) -> None:
     fine, coarse = (ask(near, stac_inputs(sample) | {"resolution": r}).json() for r in (10, 100))
     assert coarse["pixels"] * 100 == fine["pixels"]
     assert coarse["blocks"] == fine["blocks"]
+    shown = ask(near, stac_inputs(sample) | {"resolution": 100, "outputs": ["map", "image"]}).json()
+    assert shown["output_bytes"] > coarse["output_bytes"] + 2 * fine["pixels"], "the imagery keeps its pixels"
 
 
 def test_dates_without_scenes_say_why(near: Api, sample: Path) -> None:

@@ -14,7 +14,7 @@ from jobs.queue import INTERACTIVE, PLAN, make_app
 from jobs.record import now
 from models.errors import CityzonesError, Fault
 from service.stack.valkey import EmbeddedValkey
-from tests.servers.api import EXECUTE, LCZ, Api, finish, new_job, problem
+from tests.servers.api import EXECUTE, LCZ, Api, finish, new_job, problem, write_image
 
 
 def test_a_job_is_kept_before_it_is_told_and_waits_in_the_queue(api: Api, valkey: EmbeddedValkey) -> None:
@@ -173,3 +173,26 @@ def test_a_folder_that_cannot_be_read_is_told(api: Api) -> None:
     job = new_job(api.store)
     (Path(api.settings.storage_url.removeprefix("file://")) / f"jobs/{job}/result.json").mkdir()
     problem(api.get(f"/jobs/{job}"), 503, "storage-unavailable")
+
+
+@pytest.mark.parametrize("process", [LCZ, "annotation-project"])
+def test_a_title_is_told_wherever_the_job_is(api: Api, down: Api, tmp_path: Path, process: str) -> None:
+    inputs = EXECUTE["inputs"]
+    if process != LCZ:
+        tile = write_image(tmp_path / "tile.tif", bands=3, dtype="uint8", side=(300, 300))
+        inputs = {"tiles": [api.upload(tile).json()["upload"]]}
+    told = api.execute({"inputs": inputs | {"title": "Łódź, spring"}}, process).json()
+    bare = api.execute({"inputs": inputs}, process).json()
+    assert (told["title"], "title" in bare) == ("Łódź, spring", False)
+    for asked in (api, down):  # the same storage, and no Redis
+        found = {one["jobID"]: one.get("title") for one in asked.get("/jobs").json()["jobs"]}
+        assert found == {told["jobID"]: "Łódź, spring", bare["jobID"]: None}
+        assert asked.get(f"/jobs/{told['jobID']}").json()["title"] == "Łódź, spring"
+    api.store.fail(told["jobID"], CityzonesError("no"))
+    assert '"title":"Łódź, spring"' in api.get(f"/jobs/{told['jobID']}/events").text
+
+
+@pytest.mark.parametrize("title", ["", " ", "a" * 201, "two\nlines", "bell\x07", "\u2028", 7, ["a"]])
+def test_a_title_is_one_line(api: Api, title: object) -> None:
+    body = problem(api.execute({"inputs": EXECUTE["inputs"] | {"title": title}}), 422, "invalid-request")
+    assert body["errors"][0]["pointer"] == "/inputs/title"

@@ -26,7 +26,7 @@ from tests.servers.routes import everything, filled
 
 # What a path parameter names: things that belong to a tenant, and words that belong to everybody.
 _OWNED: Final = {"job", "upload", "key"}
-_COMMON: Final = {"process", "code", "name", "z", "x", "y", "number", "node", "tile"}
+_COMMON: Final = {"process", "code", "name", "z", "x", "y", "number", "node", "tile", "block"}
 _SIGNED: Final = "/files/{key:path}"  # opened by its signature, whoever sends it
 _TUS: Final = {"Tus-Resumable": "1.0.0"}
 _PIECE: Final = _TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}

@@ -14,10 +14,11 @@ from PIL import Image
 
 from jobs.area import Grid
 from jobs.keys import KeyStore
+from jobs.request import parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from models.classes import LOCAL_CLIMATE_ZONES
-from tests.servers.api import Api, finish, new_job, problem
+from tests.servers.api import EXECUTE, LCZ, Api, finish, new_job, problem
 from tests.unit.test_tiles_drawing import write_map
 
 GRID = Grid("EPSG:32633", 390_000, 5_820_000, 10.0, 600, 500)
@@ -62,6 +63,13 @@ def tile_of(document: dict[str, Any], zoom: int) -> str:
     return template.replace("{z}", str(zoom)).replace("{x}", str(tile.x)).replace("{y}", str(tile.y))
 
 
+def colours_of(picture: bytes) -> set[tuple[int, ...]]:
+    """The colours of what is not transparent."""
+    with Image.open(io.BytesIO(picture)) as image:
+        pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
+    return {tuple(map(int, one)) for one in np.unique(pixels[pixels[:, 3] > 0, :3], axis=0)}
+
+
 def test_the_tilejson_leads_to_tiles_and_legend(api: Api, job: str) -> None:
     answer = api.get(f"/jobs/{job}/tiles")
     document = answer.json()
@@ -96,6 +104,42 @@ def test_a_tile_the_client_has_is_not_drawn_again(api: Api, job: str) -> None:
     problem(api.get(href), 404, "not-found")
 
 
+def test_safe_colours_are_those_of_tiles_and_legend(api: Api, job: str) -> None:
+    document = api.get(f"/jobs/{job}/tiles?palette=safe").json()
+    drawn = [link["href"] for link in document["links"] if link["rel"] != "related"]
+    for href in (*document["tiles"], *drawn):
+        assert parse_qsl(urlsplit(href).query)[:2] == [("layer", "map"), ("palette", "safe")]
+    standard, safe = ({c.rgb_in(name) for c in LOCAL_CLIMATE_ZONES} for name in ("standard", "safe"))
+    for size in (".png", "@2x.png"):
+        tile = api.get(tile_of(document, 14).replace(".png", size))
+        assert colours_of(tile.content) == safe
+        usual = api.get(tile_of(document, 14).replace(".png", size).replace("=safe", "=standard"))
+        assert colours_of(usual.content) == standard
+        assert tile.headers["etag"] != usual.headers["etag"]
+    legend = next(link["href"] for link in document["links"] if link["rel"] == "legend")
+    entries = api.get(path_of(legend)).json()["entries"]
+    assert [entry["colour"] for entry in entries] == [c.safe for c in LOCAL_CLIMATE_ZONES]
+    assert safe <= colours_of(api.get(path_of(document["links"][2]["href"])).content)
+    told = api.get(f"/processes/{LCZ}").json()["classes"]
+    assert [(one["colour"], one["safe"]) for one in told] == [(c.colour, c.safe) for c in LOCAL_CLIMATE_ZONES]
+
+
+def test_the_confidence_looks_the_same_in_every_palette(api: Api, cog: bytes) -> None:
+    job = new_job(api.store)
+    finish(api.store, job, {name: (f"{name}.tif", COG, cog) for name in ("map", "confidence")})
+    document = api.get(f"/jobs/{job}/tiles?layer=confidence&palette=safe").json()
+    href = tile_of(document, 14)
+    assert api.get(href).content == api.get(href.replace("=safe", "=standard")).content
+    legends = [api.get(f"/jobs/{job}/legend?layer=confidence&palette={name}") for name in ("standard", "safe")]
+    assert legends[0].json() == legends[1].json()
+
+
+def test_an_unknown_palette_is_refused_by_name(api: Api, job: str) -> None:
+    for path in ("tiles", "tiles/3/4/2.png", "tiles/3/4/2@2x.png", "legend", "legend.png"):
+        told = problem(api.get(f"/jobs/{job}/{path}?palette=SAFE"), 400, "invalid-parameter")
+        assert "palette" in str(told["errors"])
+
+
 def test_tags_differ_by_place_and_size(api: Api, job: str) -> None:
     href = f"/jobs/{job}/tiles/3/4/2.png"
     asked = [href, href.replace("3/4", "3/5"), href.replace(".png", "@2x.png"), f"/jobs/{job}/legend.png"]
@@ -113,6 +157,7 @@ def test_tags_differ_by_place_and_size(api: Api, job: str) -> None:
         (f"tiles/1/{'9' * 5000}/0.png", 400, "invalid-parameter"),
         ("tiles/1/0/0.png?layer=preview", 400, "invalid-parameter"),
         ("tiles/1/0/0.png?layer=confidence", 404, "not-found"),
+        ("tiles/1/0/0.png?layer=image", 404, "not-found"),
         ("tiles/1/0/0.webp", 404, "not-found"),
         ("tiles?layer=confidence", 404, "not-found"),
     ],
@@ -125,6 +170,10 @@ def test_jobs_without_a_map_say_why(api: Api, cog: bytes) -> None:
     running = new_job(api.store)
     problem(api.get(f"/jobs/{running}/tiles"), 404, "result-not-ready")
     problem(api.get(f"/jobs/job_{'0' * 26}/tiles/0/0/0.png"), 404, "unknown-job")
+    project = api.store.create("annotation-project", parse_execute(EXECUTE)).job
+    finish(api.store, project, {})
+    for path in ("tiles", "tiles/0/0/0.png", "legend", "legend.png", "point?lon=1&lat=1"):
+        problem(api.get(f"/jobs/{project}/{path}"), 404, "not-found")
     done = mapped(api, cog)
     href = tile_of(api.get(f"/jobs/{done}/tiles").json(), 13)
     assert api.get(href).status_code == 200

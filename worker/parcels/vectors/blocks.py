@@ -16,8 +16,8 @@ from shapely.geometry.base import BaseGeometry
 
 from jobs.errors import BadVector
 from jobs.record import Warned
+from jobs.shapes import entanglement, polygons_of
 from models.errors import Fault
-from worker.parcels.vectors.cleaning import polygons_of
 
 # Metres. Lines are laid onto this lattice, which closes gaps of careless drawing and makes shared borders equal.
 SNAP: Final = 0.5
@@ -28,8 +28,6 @@ LEAST_AREA: Final = 1000.0
 CRUMB_AREA: Final = 5.0
 # Corners of lines, and two for each crossing: about 1 GB while they are worked through.
 MOST_NODES: Final = 800_000
-_SAMPLED: Final = 1000
-_LOOKED_AT: Final = 20_000
 _ROUNDS: Final = 16
 
 # OpenStreetMap's keys, and the values of each that enclose no block: ways through a block or beside a street that is
@@ -132,19 +130,10 @@ def _faces(lines: Geometries, area: BaseGeometry) -> Geometries:
 
 def _check_size(lines: Geometries) -> None:
     """Raise BadVector where nodes and crossings, judged by a sample, are more than memory and patience allow."""
-    points, of_line = shapely.get_coordinates(lines, return_index=True)
-    starts = np.flatnonzero(of_line[1:] == of_line[:-1])
-    step = max(1, len(starts) // _SAMPLED)
-    picked = starts[::step]
-    some = shapely.linestrings(np.stack([points[picked], points[picked + 1]], axis=1))
-    first, second = shapely.STRtree(some).query(some, predicate="intersects")
-    first, second = first[first < second], second[first < second]
-    looked = slice(None, None, max(1, len(first) // _LOOKED_AT))
-    share = np.mean(shapely.crosses(some[first[looked]], some[second[looked]])) if len(first) else 0.0
-    crossings = int(share * len(first) * step**2)
-    if len(points) + 2 * crossings > MOST_NODES:
+    corners, crossings = shapely.get_num_coordinates(lines).sum(), entanglement(lines).crossings
+    if corners + 2 * crossings > MOST_NODES:
         detail = (
-            f"the streets have {len(points)} corners and about {crossings} crossings in the area, more than can be "
+            f"the streets have {corners} corners and about {crossings} crossings in the area, more than can be "
             "worked through: leave out minor lines, or map the area in parts"
         )
         raise BadVector(detail, faults=[Fault("/inputs/parcels/streets", detail)])

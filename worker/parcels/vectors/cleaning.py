@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from jobs.record import Warned
+from jobs.shapes import polygons_of
 from worker.parcels.vectors.cutting import cut_up
 
 SLIVER_AREA: Final = 1.0
@@ -63,46 +62,6 @@ def clean_parcels(frame: gpd.GeoDataFrame, area: BaseGeometry) -> Cleaned:
     shapely.prepare(around)
     crossing = int((~shapely.covers(around, geometries) & ~sliver).sum())
     return Cleaned(cleaned, _warnings(repaired, sliver, overlap, crossing))
-
-
-def polygons_of(geometries: Geometries) -> Geometries:
-    """Return each geometry as a valid 2-D Polygon or MultiPolygon; an empty Polygon where nothing has an inside."""
-    flat = flattened(geometries)
-    valid = shapely.is_valid(flat)
-    if not valid.all():
-        flat[~valid] = _repaired(flat[~valid])
-    kinds = shapely.get_type_id(flat)
-    for row in np.flatnonzero((kinds != shapely.GeometryType.POLYGON) & (kinds != shapely.GeometryType.MULTIPOLYGON)):
-        flat[row] = _inside_of(flat[row])
-    return np.asarray(flat, dtype=object)
-
-
-def flattened(geometries: Geometries) -> Geometries:
-    """Return geometries without heights and measures; those that have none are shared, as they may be many."""
-    flat = np.array(geometries, dtype=object)
-    tall = shapely.has_z(flat) | shapely.has_m(flat)
-    flat[tall] = shapely.force_2d(flat[tall])
-    return flat
-
-
-def made_valid(geometries: Geometries, mend: Callable[[Geometries], Geometries] = shapely.make_valid) -> Geometries:
-    """Return geometries mended; an empty polygon for one that GEOS gives up on."""
-    try:
-        return np.asarray(mend(geometries), dtype=object)
-    except shapely.errors.GEOSException:
-        if len(geometries) == 1:
-            return np.array([Polygon()], dtype=object)
-        return np.concatenate([made_valid(half, mend) for half in np.array_split(geometries, 2)])
-
-
-def _repaired(geometries: Geometries) -> Geometries:
-    """Make geometries valid; GEOS leaves a few invalid (parts that share an edge), which its other ways mend."""
-    fixed = made_valid(geometries, partial(shapely.make_valid, method="structure", keep_collapsed=False))
-    for mend in (shapely.make_valid, partial(shapely.buffer, distance=0)):
-        bad = ~shapely.is_valid(fixed)
-        if bad.any():
-            fixed[bad] = made_valid(fixed[bad], mend)
-    return fixed
 
 
 def mean_width(geometries: Geometries) -> Numbers:
@@ -175,14 +134,6 @@ def _common_area(left: Geometries, right: Geometries) -> Numbers:
     for some in np.array_split(np.flatnonzero(meets), len(left) // _AT_ONCE + 1):
         common[some] = shapely.area(shapely.intersection(left[some], right[some]))
     return common
-
-
-def _inside_of(geometry: BaseGeometry | None) -> Polygon | MultiPolygon:
-    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if isinstance(p, Polygon)]
-    if not parts:
-        return Polygon()
-    whole = shapely.union_all(parts)
-    return whole if isinstance(whole, Polygon | MultiPolygon) else Polygon()
 
 
 def _ratio(upper: NDArray[Any], lower: NDArray[Any]) -> Numbers:

@@ -1,4 +1,4 @@
-"""Shapes of very many corners: cut into small pieces where they are compared, refused where they are a tangle."""
+"""Shapes of very many corners, cut into small pieces where they are compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 MANY_CORNERS: Final = 512
-# Below this, even the worst drawing is checked in a moment.
-_TRUSTED_CORNERS: Final = 20_000
-# Edges whose bounds meet: checking a ring takes time in their number. Coasts and rivers have a handful an edge.
-_MOST_MEETINGS: Final = 100_000_000
-_SAMPLED: Final = 100
 
 Geometries = NDArray[np.object_]
 
@@ -67,24 +62,3 @@ def clipped(shape: BaseGeometry, west: float, south: float, east: float, north: 
         return piece
     parts = shapely.get_parts(piece)
     return shapely.union_all(parts[shapely.get_dimensions(parts) == 2]) if len(parts) else shapely.Polygon()  # noqa: PLR2004 - areas
-
-
-def tangled(shape: BaseGeometry) -> bool:
-    """Return whether a polygon has so many edges beside each other that nothing could be computed with it in time.
-
-    A star of a million spikes, say, where every edge's bounds meet those of thousands of others; judged by a sample.
-    """
-    if shapely.get_num_coordinates(shape) <= _TRUSTED_CORNERS:
-        return False
-    parts = shapely.get_parts(shapely.get_parts(shape))
-    rings = shapely.get_rings(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    edge = np.flatnonzero(ring[1:] == ring[:-1])
-    ends = points[edge].T, points[edge + 1].T
-    (west, south), (east, north) = np.minimum(*ends).copy(), np.maximum(*ends).copy()
-    picked = np.linspace(0, len(edge) - 1, _SAMPLED).astype(int)
-    meetings = 0
-    for k in picked:
-        beside = np.flatnonzero((west <= east[k]) & (east >= west[k]))
-        meetings += int(((south[beside] <= north[k]) & (north[beside] >= south[k])).sum())
-    return meetings / _SAMPLED * len(edge) > _MOST_MEETINGS

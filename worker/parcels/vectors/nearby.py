@@ -16,13 +16,10 @@ from shapely.geometry.base import BaseGeometry
 from jobs.area import Grid, drawn, project
 from jobs.errors import BadVector
 from jobs.record import Warned
+from jobs.shapes import POLYGONS, finite, flattened, made_valid, polygons_of, usable
 from models.errors import Fault
-from worker.parcels.vectors.cleaning import flattened, made_valid, polygons_of
-from worker.parcels.vectors.cutting import MANY_CORNERS, tangled
 
 LONLAT: Final = "EPSG:4326"
-_COLLECTION: Final = (shapely.GeometryType.GEOMETRYCOLLECTION,)
-POLYGONS: Final = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON, *_COLLECTION)
 LINES: Final = (
     *POLYGONS,
     shapely.GeometryType.LINESTRING,
@@ -142,7 +139,7 @@ class Nearby:
         shapes = self._fitted(flattened(shapes[near]), frame.crs)
         projected = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs).to_crs(self.grid.crs)
         frame = frame.set_geometry(projected)
-        keep = _finite(projected.to_numpy())
+        keep = finite(projected.to_numpy())
         self.fit -= 0 if self.swapped else int((~keep).sum())
         keep[keep] = self.keeps(projected.to_numpy()[keep])
         self.kept += int(keep.sum())
@@ -178,23 +175,6 @@ class Nearby:
         step = np.maximum(_STEP[unit], shapely.length(shapes[wide]) / _MOST_POINTS)
         shapes[wide] = shapely.segmentize([drawn(shape) for shape in shapes[wide]], step)
         return shapes
-
-
-def usable(shapes: Geometries, kinds: Sequence[int]) -> Mask:
-    """Return which geometries are there, of the kinds wanted, and have finite coordinates in no tangle."""
-    fits: Mask = np.isin(shapely.get_type_id(shapes), [int(k) for k in kinds]) & ~shapely.is_empty(shapes)
-    fits &= _finite(shapes)
-    for row in np.flatnonzero(fits & (shapely.get_num_coordinates(shapes) > MANY_CORNERS)):
-        fits[row] = not tangled(shapes[row])
-    return fits
-
-
-def _finite(shapes: Geometries) -> Mask:
-    """Return which geometries have finite coordinates alone; bounds would not tell of holes."""
-    points, of_shape = shapely.get_coordinates(shapes, return_index=True)
-    finite = np.ones(len(shapes), bool)
-    finite[of_shape[~np.isfinite(points).all(axis=1)]] = False
-    return finite
 
 
 def meets(bounds: Numbers, window: Bounds) -> Mask:

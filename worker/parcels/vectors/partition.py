@@ -24,8 +24,8 @@ from shapely.geometry.base import BaseGeometry
 from jobs.area import Grid
 from jobs.errors import BadVector
 from jobs.plan import Block
+from jobs.shapes import polygons_of
 from jobs.storage import Storage
-from worker.parcels.vectors.cleaning import polygons_of
 from worker.parcels.vectors.cutting import MANY_CORNERS, clipped
 
 # Features reach many blocks only where they are huge; more than this in all is a file meant to fill a disk.

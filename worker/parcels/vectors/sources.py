@@ -21,10 +21,10 @@ from jobs.errors import BadVector, ParcelsOutsideArea
 from jobs.record import Warned
 from jobs.request import Parcels, Streets
 from jobs.settings import Settings
+from jobs.shapes import made_valid, polygons_of
 from jobs.uploads import UploadStore
 from models.errors import Fault
 from worker.parcels.vectors.blocks import TAGS, borders_of, derive_blocks, enclosing
-from worker.parcels.vectors.cleaning import made_valid, polygons_of
 from worker.parcels.vectors.nearby import LINES, LONLAT, Nearby, degrees, meets
 from worker.parcels.vectors.uploaded import Upload
 
