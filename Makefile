@@ -2,35 +2,54 @@
 PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check
 OUT ?= demo-output
+# How many tests run at a time: most wait for servers. Each such process starts a stack of its own, 3 GB.
+AT_ONCE ?= 2
+# Node.js builds the web page: the machine's own where it is new enough and has npm, else the one of requirements/node.txt.
+FITS = const [a, b] = process.versions.node.split('.').map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)
+NODE := $(shell command -v npm >/dev/null && node -e "$(FITS)" 2>/dev/null || echo .node/.runtime)
+NPM = PATH="$(CURDIR)/.node/bin:$$PATH" npm --prefix web
+PAGE = service/static/web/index.html
+PAGE_SOURCES := $(shell find web/src web/tools web/index.html web/vite.config.ts web/tsconfig.json -type f)
 
-.PHONY: demo up test test-scale test-ceph lint train-demo environments clean
+.PHONY: demo up web bento pictures test test-scale test-ceph lint train-demo environments clean
 
 demo: environments  ## map the procedural sample city and check the map
 	@.venv/bin/cityzones demo --out $(OUT)
 
-up: environments  ## keep the whole stack running
+up: environments web  ## keep the whole stack running
 	@.venv/bin/cityzones up
 
-test: environments .venv/.tools  ## lint, types, import floors, all tests
+web: $(PAGE)  ## build the web page that the service serves at /
+
+bento: environments web  ## pack the API with its page: `bentoml containerize cityzones:latest` makes an image of it
+	.venv/bin/bentoml build
+
+test: environments .venv/.tools web  ## lint, types, import floors, all tests
+	$(NPM) run --silent check
+	$(NPM) run --silent test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/pytest
+	.venv/bin/pytest -n $(AT_ONCE) --dist loadfile
 
-test-scale: environments .venv/.tools  ## the tests of more machines, load and broken imagery
+test-scale: environments .venv/.tools web  ## the tests of more machines, load and broken imagery
 	.venv/bin/pytest -m scale
 
 test-ceph: environments .venv/.tools  ## links, storage and a whole job on Ceph's gateway; see docs/development.md
 	.venv/bin/pytest -m ceph
 
+pictures: environments .venv/.tools web  ## take the pictures of the web page that the documents show
+	.venv/bin/python -m tests.browser.pictures
+
 train-demo: environments .venv/.tools  ## train the demonstration network again and compare it with its card
 	@rm -rf .cityzones/train-demo
 	.venv/bin/python -m models.training.demo --out .cityzones/train-demo
 
-lint: .venv/.tools
+lint: .venv/.tools web/node_modules/.runtime
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+	$(NPM) run --silent format
 
 environments: .venv/.runtime .triton/.runtime
 
@@ -54,5 +73,20 @@ environments: .venv/.runtime .triton/.runtime
 	@.triton/bin/python $(PIP) --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
+$(PAGE): web/node_modules/.runtime $(PAGE_SOURCES)
+	@echo "Building the web page …"
+	@$(NPM) run --silent build
+
+web/node_modules/.runtime: web/package-lock.json $(NODE)
+	@echo "Fetching what the web page is built from …"
+	@$(NPM) install --no-save --silent
+	@touch $@
+
+.node/.runtime: requirements/node.txt
+	@echo "Building .node (Node.js, as this machine has none that fits) …"
+	@$(PYTHON) -m venv .node
+	@.node/bin/python $(PIP) --require-hashes -r requirements/node.txt
+	@touch $@
+
 clean:  ## drop environments, caches and what the demo made
-	rm -rf .venv .triton .cityzones $(OUT) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .triton .node .cityzones $(OUT) web/node_modules service/static/web .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.missing import without
 
@@ -15,6 +17,23 @@ def chromium() -> str:
     if found is None:
         without("Chromium is not installed: apt install chromium")
     return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Chromium driven by Playwright. It ends with the module: while it runs, nothing else may have an event loop."""
+    with sync_playwright() as drive:
+        launched = drive.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def tidy(browser: Browser) -> Iterator[None]:
+    """Close what a test has opened: pages go on drawing and asking otherwise."""
+    yield
+    for context in browser.contexts:
+        context.close()
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from jobs.keys import KeyStore
 from jobs.request import parse_execute
 from jobs.storage import Storage
 from service.stack.valkey import EmbeddedValkey
+from tests.browser.web import listen
 from tests.servers.api import LCZ, Served, store_of
 from tests.servers.projects import BLOCK, SQUARE, Squares, squares_project
 
@@ -44,20 +45,14 @@ class Desk:
         page.set_default_timeout(15_000)
         if key:
             page.add_init_script(f"sessionStorage.setItem('cityzones-key', '{self.key}')")
-        page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
-        page.on("console", lambda said: _no_complaint(said.type, said.text))
+        listen(page)
         page.goto(f"{self.served.url}/annotate#{squares.job}{part}")
         return page
 
 
-def _no_complaint(kind: str, text: str) -> None:
-    refused = "Failed to load resource: the server responded with a status of 4" in text
-    assert kind != "error" or refused, text
-
-
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Desk]:
-    with EmbeddedValkey() as valkey, sync_playwright() as drive:
+def desk(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Desk]:
+    with EmbeddedValkey() as valkey:
         environment = {
             "CITYZONES_BROKER_URL": valkey.broker_url(0),
             "CITYZONES_LIVE_URL": valkey.url(1),
@@ -65,9 +60,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[De
         }
         with Served(tmp_path_factory.mktemp("served"), environment) as served:
             made = KeyStore(Storage(served.settings)).create(TENANT, ["read", "submit"])
-            browser = drive.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             yield Desk(served, browser, made.text)
-            browser.close()
 
 
 @pytest.fixture

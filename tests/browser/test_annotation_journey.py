@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from rasterio.transform import from_origin
 
 from jobs.annotation.project import MaskTable, ProjectFiles
@@ -78,14 +78,6 @@ class Expert:
         page.keyboard.press(str(code))
         expect(page.locator("#told")).to_contain_text("→")
         page.wait_for_timeout(400)
-
-
-@pytest.fixture
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as drive:
-        launched = drive.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 def test_pictures_are_annotated_learnt_from_and_a_tile_is_mapped(
