@@ -1,6 +1,7 @@
 """How the service maps a large picture: time, and the highest memory of any process.
 
-    python -m benchmarks.pictures [--side 10000] [--files 2] [--deep] [--model land-cover] [--parcels] [--workers 1]
+    python -m benchmarks.pictures [--side 10000] [--files 2] [--deep] [--parcels] [--image] [--workers 1]
+        [--model land-cover]
 
 draws tiles side by side, `--files` a side and `--side` pixels of 0.5 m a side together, maps them as one job of the
 process land-cover on an embedded stack of its own, and prints a JSON line last: `seconds` from the request to the
@@ -25,6 +26,7 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from benchmarks.city.watch import usage
+from jobs.request import DEFAULT_OUTPUTS
 from models.classes import LAND_COVER
 from service.client import Client
 from service.stack.embedded import EmbeddedStack
@@ -44,6 +46,7 @@ def main() -> None:
     words.add_argument("--deep", action="store_true", help="numbers of two bytes, which the service stretches")
     words.add_argument("--model", default="land-cover")
     words.add_argument("--parcels", action="store_true", help="a plot of 40 m everywhere")
+    words.add_argument("--image", action="store_true", help="the output `image` beside the default ones")
     words.add_argument("--workers", type=int, default=1)
     told = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
@@ -57,6 +60,8 @@ def measure(folder: Path, told: argparse.Namespace) -> dict[str, Any]:
         inputs: dict[str, Any] = {"imagery": {"uploads": [client.upload(path)["upload"] for path in files]}}
         if told.parcels:
             inputs["parcels"] = {"upload": client.upload(plots(folder, told.side))["upload"]}
+        if told.image:
+            inputs["outputs"] = [*DEFAULT_OUTPUTS, "image"]
         before, started = usage(), time.monotonic()
         job = client.submit("land-cover", {"inputs": inputs | {"model": told.model}})["jobID"]
         *_, last = client.watch(job)
