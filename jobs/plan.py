@@ -23,7 +23,7 @@ BLOCK_ID: Final = "^r[0-9]{4,6}c[0-9]{4,6}$"
 class Block(BaseModel):
     """A window of the job's grid that one task maps: upper-left pixel and size, all multiples of the scene cell."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
     row: int
@@ -47,7 +47,7 @@ class Plan(BaseModel):
     blocks keep why each pixel has its class, `keeps_pictures` whether they keep what they were mapped from as colours.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     job: str
     model: str

@@ -38,7 +38,7 @@ def _past(moment: datetime | None) -> bool:
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Warned(_Record):

@@ -9,32 +9,34 @@ from celery import Celery
 
 from jobs.callbacks.outbox import ending_event, is_due
 from jobs.errors import UnknownJob
-from jobs.queue import DELIVER, PLAN, enqueue
+from jobs.queue import DELIVER, POOLED, JobQueue, enqueue
 from jobs.quotas import Quotas
 from jobs.record import now
 from jobs.settings import Settings
 from jobs.store import JobStore
 from jobs.tenants import TenantStore
+from jobs.work import PLAN, Work
 
 log = logging.getLogger(__name__)
 
 
-def recover(store: JobStore, app: Celery, settings: Settings, *, all_jobs: bool = False) -> list[str]:
-    """Enqueue the planning of jobs that have no end and show no life, and return their ids.
+def recover(store: JobStore, queue: JobQueue, settings: Settings, *, all_jobs: bool = False) -> list[str]:
+    """Enqueue the planning of jobs that have no end and of which no work waits or is done, and return their ids.
 
-    A job shows life when its live record changed within `settings.recover_after` seconds; with `all_jobs` every
-    unfinished job is enqueued. Planning twice is harmless: the plan is created once, finished blocks are skipped.
+    Of those that showed life within `settings.recover_after` seconds the next piece may be on its way; with `all_jobs`
+    they are enqueued too. Planning twice is harmless: the plan is created once, finished blocks are skipped.
     """
-    unfinished = store.unfinished()
+    at_work = set[str]().union(*(queue.pool.jobs(name) for name in POOLED))
+    unfinished = store.unfinished(but=at_work)
     quotas = Quotas(store, TenantStore(store.storage, settings), settings.live_url)
     for job in unfinished:
-        quotas.rejoin(store.request(job).tenant, job)
+        quotas.rejoin(store.head(job).tenant, job)
     lost = [job for job in unfinished if all_jobs or _silent(store, job, settings)]
     for job in lost:
         log.warning("recovering %s", job)
         store.live.update(job, phase="waiting for a worker, recovered")
         store.logs.write(job, "service", "showed no sign of life: its next step is in the queue again", level="warning")
-        enqueue(app, PLAN, job)
+        queue.send(Work(task=PLAN, job=job, tenant=store.head(job).tenant))
     return lost
 
 

@@ -58,8 +58,10 @@ class Settings(BaseSettings):
     visibility_timeout: int = Field(
         7200, gt=0, description="seconds until a task that was not acknowledged starts again; above the time limit"
     )
-    recover_every: float = Field(60.0, gt=0, description="seconds between looks for jobs the queue has lost")
-    recover_after: float = Field(300.0, gt=0, description="seconds without a sign of life before a job counts as lost")
+    recover_every: float = Field(10.0, gt=0, description="seconds between looks for jobs the queue has lost")
+    recover_after: float = Field(
+        20.0, gt=0, description="seconds without a sign of life before a job of which no work waits counts as lost"
+    )
 
     # Inference.
     triton_url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC")

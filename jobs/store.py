@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -175,9 +175,10 @@ class JobStore:
             with suppress(UnknownJob):
                 yield self.read(job)
 
-    def unfinished(self) -> list[str]:
-        """Return every job that has a request and no end."""
-        return sorted(job for tenant, job in self.shelves.opened() if self._is_open(tenant, job))
+    def unfinished(self, *, but: Collection[str] = ()) -> list[str]:
+        """Return every job that has a request and no end, save those named, which are not looked at."""
+        opened = ((tenant, job) for tenant, job in self.shelves.opened() if job not in but)
+        return sorted(job for tenant, job in opened if self._is_open(tenant, job))
 
     def _is_open(self, tenant: str, job: str) -> bool:
         if self.ended(job):

@@ -61,7 +61,7 @@ def recover(
     """Enqueue every job that has no end and shows no life; needs the service's settings, not its address."""
     # Storage, queue and their clients are loaded only here: no other command needs them.
     from jobs.live import LiveJobs, connect  # noqa: PLC0415
-    from jobs.queue import make_app  # noqa: PLC0415
+    from jobs.queue import JobQueue  # noqa: PLC0415
     from jobs.recover import recover as bring_back  # noqa: PLC0415
     from jobs.recover import recover_callbacks  # noqa: PLC0415
     from jobs.settings import Settings  # noqa: PLC0415
@@ -71,9 +71,9 @@ def recover(
     settings = Settings()
     store = JobStore(Storage(settings), LiveJobs(connect(settings.live_url)))
     try:
-        app = make_app(settings)
-        found = bring_back(store, app, settings, all_jobs=all_jobs)
-        callbacks = recover_callbacks(store, app, settings)
+        queue = JobQueue.of_settings(settings)
+        found = bring_back(store, queue, settings, all_jobs=all_jobs)
+        callbacks = recover_callbacks(store, queue.app, settings)
     except CityzonesError as error:
         say_problem({"detail": error.detail})
         raise typer.Exit(FAILED) from error

@@ -11,9 +11,10 @@ from jobs.errors import QueueUnavailable
 from jobs.idempotency import IdempotencyKeys, Reservation, fingerprint_of
 from jobs.ids import new_id
 from jobs.public.problems import RequestError
-from jobs.queue import INTERACTIVE, PLAN, enqueue
+from jobs.queue import INTERACTIVE
 from jobs.record import JobRecord, LiveRecord
 from jobs.surrogates import check_writable
+from jobs.work import PLAN, Work
 from models.errors import CityzonesError
 from service.access import Caller
 from service.asking import Asked, check_request
@@ -78,7 +79,8 @@ def _create(checked: Asked, caller: Caller, state: State, reserved: Reservation 
         message=LiveRecord().phase,
     )  # fmt: skip
     try:
-        enqueue(state.queue, PLAN, request.job, queue=INTERACTIVE if is_small(checked, state) else None)
+        work = Work(task=PLAN, job=request.job, tenant=caller.tenant)
+        state.queue.send(work, queue=INTERACTIVE if is_small(checked, state) else None)
     except QueueUnavailable as error:
         log.warning("%s was created while the queue is down: %s", request.job, error.detail)
         return record.model_copy(update={"message": QUEUE_DOWN})

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Final
 
-from celery import Celery
 from fastapi import Depends, Request
 from redis import Redis
 
@@ -18,7 +17,7 @@ from jobs.inference import TritonModels
 from jobs.keys import KeyRing, KeyStore
 from jobs.links import LinkSigner
 from jobs.live import LiveJobs, connect
-from jobs.queue import make_app
+from jobs.queue import JobQueue
 from jobs.quotas import Quotas
 from jobs.rates import RateLimits
 from jobs.record import LiveRecord
@@ -66,7 +65,7 @@ class State:
     jobs: JobStore
     standing: Standing
     uploads: UploadStore
-    queue: Celery
+    queue: JobQueue
     signer: LinkSigner
     triton: TritonModels
     keys: KeyStore
@@ -93,7 +92,7 @@ def open_state(settings: Settings) -> State:
         jobs=jobs,
         standing=Standing(jobs, settings.live_url),
         uploads=UploadStore(storage),
-        queue=make_app(settings),
+        queue=JobQueue.of_settings(settings),
         signer=LinkSigner(settings.link_secret.get_secret_value()),
         triton=TritonModels(
             settings.triton_url, timeout=settings.triton_timeout, shared_memory=settings.triton_shared_memory

@@ -11,6 +11,7 @@ from celery import Celery
 
 from jobs.inference import TritonModels
 from jobs.live import LiveJobs, connect
+from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
@@ -43,6 +44,11 @@ class Context:
     def uploads(self) -> UploadStore:
         """Files sent by clients."""
         return UploadStore(self.storage)
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        """Where the work of jobs waits."""
+        return JobQueue.of_settings(self.settings, self.app)
 
     @cached_property
     def models(self) -> TritonModels:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, Final
 
 from celery.signals import task_postrun, worker_process_init
 
-from jobs.blocks import done_blocks
-from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
+from jobs.blocks import done_blocks, marker_key
+from jobs.errors import QueueUnavailable, StorageUnavailable
 from jobs.expiry import expire_jobs
 from jobs.idempotency import IdempotencyKeys
-from jobs.queue import ASSEMBLE, BLOCK, DELIVER, EXPIRE, PLAN, RECOVER, REPORT, enqueue, make_app
+from jobs.queue import DELIVER, EXPIRE, RECOVER, REPORT, make_app
 from jobs.record import now
 from jobs.recover import recover, recover_callbacks
 from jobs.settings import Settings
 from jobs.uploads.expiry import expire_uploads
-from models.errors import WeightsUnavailable
+from jobs.work import ASSEMBLE, BLOCK, PLAN
+from jobs.work import Work as Piece
 from worker.callbacks.delivery import deliver, report_progress
 from worker.callbacks.telling import tell_end, tell_progress
 from worker.context import Context
+from worker.heartbeat import beat_for
 from worker.memory import bound_memory, give_back
 from worker.pipeline.steps import ATTEMPTS, step, tell
+from worker.turns import turn
 from worker.works import Work, plan_work, planned_work
 
 bound_memory()
@@ -34,15 +37,10 @@ log = logging.getLogger("cityzones.worker")
 app = make_app(settings)
 
 _contexts: list[Context] = [Context(settings, app)]
+beat_for(_contexts[0])
 
-_OPTIONS: dict[str, Any] = {
-    "autoretry_for": (
-        ImageryUnavailable,
-        InferenceUnavailable,
-        QueueUnavailable,
-        StorageUnavailable,
-        WeightsUnavailable,
-    ),
+_DELIVERY: Final[dict[str, Any]] = {
+    "autoretry_for": (QueueUnavailable, StorageUnavailable),
     "max_retries": ATTEMPTS,
     "retry_backoff": 2,
     "retry_backoff_max": 60,
@@ -60,11 +58,34 @@ def _give_memory_back(**_: Any) -> None:
     give_back()
 
 
-@app.task(name=PLAN, **_OPTIONS)
-def plan_job(job: str) -> None:
+@app.task(name=PLAN, bind=True)
+def plan_job(task: Any, job: str) -> None:
+    """Plan a job, or do what is next in turn."""
+    _do(task, job)
+
+
+@app.task(name=BLOCK, bind=True)
+def block_task(task: Any, job: str, block: str) -> None:
+    """Map one block of a planned job, or do what is next in turn."""
+    _do(task, job, block)
+
+
+@app.task(name=ASSEMBLE, bind=True)
+def assemble_job(task: Any, job: str) -> None:
+    """Turn the blocks of a job into its outputs, or do what is next in turn."""
+    _do(task, job)
+
+
+def _do(task: Any, *arguments: str) -> None:
+    with turn(task, _contexts[0], list(arguments)) as piece:
+        if piece is not None:
+            _PIECES[piece.task](_contexts[0], piece)
+
+
+def _plan(context: Context, piece: Piece) -> None:
     """Plan a job and enqueue its blocks; a job of one block is finished right here."""
-    context = _contexts[0]
-    with step(context, job, "plan") as attempt:
+    job = piece.job
+    with step(context, job, piece.step) as attempt:
         if not attempt.wanted:
             return
         context.live.update(job, state="running", started=_started(context, job))
@@ -77,47 +98,46 @@ def plan_job(job: str) -> None:
             _run(context, work, work.blocks[0], last=attempt.last)
             _finish(context, work)
             return
-        for block in todo:
-            enqueue(app, BLOCK, job, block)
+        context.queue.send(*(Piece(task=BLOCK, job=job, block=block, tenant=piece.tenant) for block in todo))
         if not todo:
-            enqueue(app, ASSEMBLE, job)
+            context.queue.send(Piece(task=ASSEMBLE, job=job, tenant=piece.tenant))
 
 
-@app.task(name=BLOCK, **_OPTIONS)
-def block_task(job: str, block: str) -> None:
+def _map(context: Context, piece: Piece) -> None:
     """Map one block of a planned job; the last one enqueues the assembly."""
-    context = _contexts[0]
-    with step(context, job, block) as attempt:
-        work = planned_work(context, job) if attempt.wanted else None
+    block = piece.step
+    with step(context, piece.job, block) as attempt:
+        work = planned_work(context, piece.job) if attempt.wanted else None
         if work is None:
             return
         if _run(context, work, block, last=attempt.last) >= len(work.blocks):
-            enqueue(app, ASSEMBLE, job)
+            context.queue.send(Piece(task=ASSEMBLE, job=piece.job, tenant=piece.tenant))
 
 
-@app.task(name=ASSEMBLE, **_OPTIONS)
-def assemble_job(job: str) -> None:
+def _assemble(context: Context, piece: Piece) -> None:
     """Turn the blocks of a job into its outputs; blocks that are missing after all are enqueued again."""
-    context = _contexts[0]
-    with step(context, job, "assemble") as attempt:
-        work = planned_work(context, job) if attempt.wanted else None
+    with step(context, piece.job, piece.step) as attempt:
+        work = planned_work(context, piece.job) if attempt.wanted else None
         if work is None:
             return
         if _undone(context, work):
-            enqueue(app, PLAN, job)
+            context.queue.send(Piece(task=PLAN, job=piece.job, tenant=piece.tenant))
             return
         _finish(context, work)
+
+
+_PIECES: Final = {PLAN: _plan, BLOCK: _map, ASSEMBLE: _assemble}
 
 
 @app.task(name=RECOVER)
 def recover_jobs() -> None:
     """Enqueue jobs without an end that show no life, and callbacks that are due."""
     context = _contexts[0]
-    recover(context.store, app, settings)
+    recover(context.store, context.queue, settings)
     recover_callbacks(context.store, app, settings)
 
 
-@app.task(name=DELIVER, **_OPTIONS)
+@app.task(name=DELIVER, **_DELIVERY)
 def deliver_callback(job: str) -> None:
     """Tell a job's end to its subscriber, if that is due."""
     deliver(_contexts[0], job)
@@ -140,9 +160,10 @@ def expire() -> None:
 
 def _run(context: Context, work: Work, block: str, *, last: bool) -> int:
     """Do a block and return how many of the job are done."""
-    started = time.monotonic()
-    work.run(block, last=last)
-    tell(context, work.job, block, f"done in {time.monotonic() - started:.2f} s")
+    if context.storage.size(marker_key(work.job, block)) is None:
+        started = time.monotonic()
+        work.run(block, last=last)
+        tell(context, work.job, block, f"done in {time.monotonic() - started:.2f} s")
     done = context.live.block_done(work.job, block)
     tell_progress(context, work.job)
     live = context.live.read(work.job)

@@ -26,7 +26,7 @@ import redis
 from benchmarks.api.load import Load, request, run
 from jobs.keys import KeyStore
 from jobs.live import LiveJobs, connect
-from jobs.queue import make_app
+from jobs.queue import JobQueue
 from jobs.recover import recover
 from jobs.storage import Storage
 from jobs.store import JobStore
@@ -108,8 +108,7 @@ def flushed(store: JobStore, interface: Served, valkey: EmbeddedValkey, accepted
     """Empty Redis, recover, and return how many accepted jobs are not in the queue again."""
     for database in (0, 1):
         redis.Redis.from_url(valkey.url(database)).flushdb()
-    app = make_app(interface.settings)
-    recover(store, app, interface.settings, all_jobs=True)
+    recover(store, JobQueue.of_settings(interface.settings), interface.settings, all_jobs=True)
     queued: set[str] = set()
     client = redis.Redis.from_url(valkey.url(0))
     for queue in ("jobs", "interactive"):

@@ -13,11 +13,11 @@ from jobs.storage import Storage
 _NAME: Final = "annotation/plan.json"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class TilePlan(_Strict):
+class TilePlan(_Frozen):
     """A tile: its upload, the bands (from 1) shown as red, green and blue, the band of its alpha, its place.
 
     `limits` are the numbers shown as black and as white, band by band; None where they are bytes already.
@@ -40,7 +40,7 @@ class TilePlan(_Strict):
         )
 
 
-class ProjectPlan(_Strict):
+class ProjectPlan(_Frozen):
     """What a project is made of: its tiles in order, and how their masks are found and clustered.
 
     `promptable` says that a network of the model server finds them.
@@ -60,7 +60,7 @@ class ProjectPlan(_Strict):
         return tuple(f"t{number:04d}" for number in range(len(self.tiles)))
 
 
-class FollowingPlan(_Strict):
+class FollowingPlan(_Frozen):
     """A job that classifies or exports a project: the project, and the version of it that is looked at."""
 
     job: str

@@ -18,12 +18,14 @@ from typing import Any
 import psutil
 
 from jobs.live import LiveJobs, connect
-from jobs.queue import PLAN, QUEUES, enqueue, make_app
+from jobs.queue import QUEUES, JobQueue
+from jobs.record import PUBLIC
 from jobs.request import parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
 from jobs.uploads import UploadStore
+from jobs.work import PLAN, Work
 from service.stack.embedded import CALM
 from service.stack.process import GuardedProcess
 
@@ -60,7 +62,8 @@ class Installation:
         self.shared = dict(shared) | {"CITYZONES_TRITON_SHARED_MEMORY": "off"}
         told = {name.removeprefix("CITYZONES_").lower(): value for name, value in self.shared.items()}
         self.settings = Settings.model_validate(told)
-        self.app = make_app(self.settings)
+        self.queue = JobQueue.of_settings(self.settings)
+        self.app = self.queue.app
         self.store = JobStore(Storage(self.settings), LiveJobs(connect(self.settings.live_url)))
         self.uploads = UploadStore(self.store.storage)
 
@@ -91,7 +94,7 @@ class Installation:
     def submit(self, inputs: Mapping[str, Any]) -> str:
         """Create a job as the service does."""
         job = self.store.create("local-climate-zones", parse_execute({"inputs": dict(inputs)})).job
-        enqueue(self.app, PLAN, job)
+        self.queue.send(Work(task=PLAN, job=job, tenant=PUBLIC))
         return job
 
     def again(self, job: str) -> None:
@@ -99,7 +102,7 @@ class Installation:
         prefix = f"jobs/{job}/"
         self.store.storage.delete(key for key in self.store.storage.keys(prefix) if key != f"{prefix}request.json")
         self.store.live.forget(job)
-        enqueue(self.app, PLAN, job)
+        self.queue.send(Work(task=PLAN, job=job, tenant=PUBLIC))
 
     def wait(self, job: str, seconds: float) -> dict[str, str]:
         """Wait for a job to succeed and return the SHA-256 of its outputs by name."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from jobs.queue import INTERACTIVE, PLAN, make_app
+from jobs.queue import INTERACTIVE, make_app
 from jobs.record import now
+from jobs.work import PLAN
 from models.errors import CityzonesError, Fault
 from service.stack.valkey import EmbeddedValkey
 from tests.servers.api import EXECUTE, LCZ, Api, finish, new_job, problem, write_image

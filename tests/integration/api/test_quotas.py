@@ -11,7 +11,7 @@ import redis
 
 from jobs.errors import AreaQuotaExceeded, StorageUnavailable, TooManyJobs
 from jobs.ids import new_id
-from jobs.queue import make_app
+from jobs.queue import JobQueue
 from jobs.quotas import Quotas
 from jobs.rates import RateLimits
 from jobs.recover import recover
@@ -117,7 +117,7 @@ def test_recovery_counts_running_jobs_again_after_a_flush(desk: Desk) -> None:
         desk.create()
     with redis.Redis.from_url(desk.settings.live_url) as client:
         client.flushall()
-    recover(desk.store, make_app(desk.settings), desk.settings)
+    recover(desk.store, JobQueue.of_settings(desk.settings), desk.settings)
     with pytest.raises(TooManyJobs):
         desk.create()
 
