@@ -113,7 +113,7 @@ def flushed(store: JobStore, interface: Served, valkey: EmbeddedValkey, accepted
     client = redis.Redis.from_url(valkey.url(0))
     for queue in ("jobs", "interactive"):
         messages = [json.loads(message) for message in client.lrange(queue, 0, -1)]
-        queued |= {message["headers"]["argsrepr"].strip("(),'") for message in messages}
+        queued |= {message["headers"]["argsrepr"].strip("[]'") for message in messages}
     return len(accepted - queued)
 
 

@@ -30,7 +30,7 @@ def test_a_job_is_kept_before_it_is_told_and_waits_in_the_queue(api: Api, valkey
     assert kept.execute["inputs"]["model"] in {m["id"] for m in api.get(f"/processes/{LCZ}").json()["models"]}
     message = json.loads(redis.Redis.from_url(valkey.url(0)).lindex(INTERACTIVE, 0))
     assert message["headers"]["task"] == PLAN
-    assert message["headers"]["argsrepr"] == f"('{body['jobID']}',)"
+    assert message["headers"]["argsrepr"] == f"['{body['jobID']}']"
     status = api.get(f"/jobs/{body['jobID']}")
     assert status.json()["jobID"] == body["jobID"]
     assert status.headers["retry-after"] == "1"
