@@ -309,6 +309,12 @@ class TooManyRequests(TryLater):
     code = "too-many-requests"
 
 
+class QueueFull(TryLater):
+    """So many jobs wait already that one more could not begin for long."""
+
+    code = "queue-full"
+
+
 class TooManyJobs(TryLater):
     """A tenant has as many jobs without an end as it may."""
 

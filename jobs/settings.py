@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     )
     requests_per_minute: int = Field(600, ge=0, description="requests a tenant may send a minute")
     running_jobs: int = Field(50, ge=0, description="jobs without an end a tenant may have")
+    waiting_jobs: int = Field(
+        20_000, ge=0, description="jobs of all tenants that may wait to begin; further ones are refused for the moment"
+    )
     km2_per_month: float = Field(0, ge=0, description="square kilometres a tenant may map in a month")
     upload_bytes: int = Field(20 * 1024**3, ge=0, description="bytes of all uploads a tenant may keep")
 

@@ -71,6 +71,7 @@ def submit(process: str, body: bytes, caller: Caller, state: State, *, key: str 
 
 
 def _create(checked: Asked, caller: Caller, state: State, reserved: Reservation | None = None) -> JobRecord:
+    state.crowd.check()
     job = reserved.job if reserved else new_id("job")
     with state.quotas.admitted(caller.tenant, job, asked_km2(checked)):
         request = state.jobs.create(checked.process, checked.execute, tenant=caller.tenant, job=job)

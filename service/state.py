@@ -27,6 +27,7 @@ from jobs.storage import Storage
 from jobs.store import JobStore
 from jobs.tenants import TenantStore
 from jobs.uploads import UploadStore
+from service.crowd import Crowd
 
 log = logging.getLogger("cityzones.service")
 
@@ -73,6 +74,7 @@ class State:
     tenants: TenantStore
     rates: RateLimits
     quotas: Quotas
+    crowd: Crowd
 
 
 def open_state(settings: Settings) -> State:
@@ -83,7 +85,7 @@ def open_state(settings: Settings) -> State:
         )
     if settings.auth == "open":
         log.warning("CITYZONES_AUTH=open: no key is asked, everybody on this machine may do everything")
-    storage = Storage(settings)
+    storage, queue = Storage(settings), JobQueue.of_settings(settings)
     keys, tenants = KeyStore(storage), TenantStore(storage, settings)
     jobs = JobStore(storage, SparingLive(connect(settings.live_url)))
     return State(
@@ -92,7 +94,7 @@ def open_state(settings: Settings) -> State:
         jobs=jobs,
         standing=Standing(jobs, settings.live_url),
         uploads=UploadStore(storage),
-        queue=JobQueue.of_settings(settings),
+        queue=queue,
         signer=LinkSigner(settings.link_secret.get_secret_value()),
         triton=TritonModels(
             settings.triton_url, timeout=settings.triton_timeout, shared_memory=settings.triton_shared_memory
@@ -102,6 +104,7 @@ def open_state(settings: Settings) -> State:
         tenants=tenants,
         rates=RateLimits(settings.live_url),
         quotas=Quotas(jobs, tenants, settings.live_url),
+        crowd=Crowd(queue.pool, settings.waiting_jobs),
     )
 
 

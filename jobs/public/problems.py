@@ -135,6 +135,7 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "imagery-unavailable": Problem(503, "The imagery host does not answer", _TRY_LATER),
     "inference-unavailable": Problem(503, "The model server does not answer", _TRY_LATER),
     "queue-unavailable": Problem(503, "The queue does not answer", _TRY_LATER),
+    "queue-full": Problem(503, "Too many jobs wait", _TRY_LATER),
     "storage-unavailable": Problem(503, "The storage does not answer", _TRY_LATER),
     "map-unreadable": Problem(500, "The map cannot be read", _REPORT),
     "link-refused": Problem(403, "The link is not good", "Ask the job for a fresh link."),

@@ -51,6 +51,7 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
     "processDescription": ("unknown-process",),
     "execute": (
         *_REQUEST, "invalid-idempotency-key", "idempotency-key-reused", "request-in-flight", "too-many-jobs",
+        "queue-full",
         "area-quota-exceeded",
     ),
     "estimate": (*_REQUEST, "imagery-unavailable"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from jobs.store import JobStore
 from jobs.tenants import TenantStore
 from models.errors import CityzonesError
 from service.stack.valkey import EmbeddedValkey
-from tests.servers.api import EXECUTE, LCZ, settings_in, store_of
+from tests.servers.api import EXECUTE, LCZ, Api, problem, settings_in, store_of
 
 
 class Desk:
@@ -152,3 +153,16 @@ def test_without_redis_each_process_counts(caplog: pytest.LogCaptureFixture) -> 
 
     assert asyncio.run(ask()) == 5
     assert len([r for r in caplog.records if "Redis does not answer" in r.message]) == 1
+
+
+def test_while_too_many_jobs_wait_to_begin_none_is_taken(settings: Settings) -> None:
+    api = Api(settings.model_copy(update={"waiting_jobs": 2}))
+    assert [api.execute().status_code for _ in range(2)] == [201, 201]
+    time.sleep(1.1)  # for so long a count holds
+    refused = api.execute()
+    problem(refused, 503, "queue-full")
+    assert int(refused.headers["retry-after"]) > 0
+    assert len(api.store.unfinished()) == 2, "nothing is left of a job that was refused"
+    redis.Redis.from_url(settings.live_url).flushdb()
+    time.sleep(1.1)
+    assert api.execute().status_code == 201
