@@ -43,10 +43,15 @@ def usage() -> Usage:
             times, peak = process.cpu_times(), _peak(process.pid)
         except (psutil.NoSuchProcess, FileNotFoundError):
             continue
-        role = next((name for word, name in _ROLES if word in words), "other")
-        found.seconds[role] += times.user + times.system
-        found.peak_mib[role] = max(found.peak_mib[role], peak)
+        name = role(words)
+        found.seconds[name] += times.user + times.system
+        found.peak_mib[name] = max(found.peak_mib[name], peak)
     return found
+
+
+def role(words: str) -> str:
+    """Return what a process of a stack does, by its command line."""
+    return next((name for word, name in _ROLES if word in words), "other")
 
 
 def _peak(pid: int) -> float:
