@@ -41,13 +41,13 @@ class GuardedProcess:
         name: str,
         command: Sequence[str],
         *,
-        log: Path,
+        log: Path | None,
         environment: Mapping[str, str] | None = None,
         shm_prefix: str = "-",
         folder: Path | None = None,
         grace: float = 10.0,
     ) -> None:
-        """Start the command; its output is appended to `log`.
+        """Start the command; its output is appended to `log`, or joins this process's where that is None.
 
         `grace` is the seconds between SIGTERM and SIGKILL; shared memory under `shm_prefix` and the runtime `folder`
         are removed after the server, however it ended.
@@ -56,10 +56,11 @@ class GuardedProcess:
         self.log = log
         self._grace = grace
         self._folder = folder
-        log.parent.mkdir(parents=True, exist_ok=True)
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
         guard = [sys.executable, "-I", str(GUARD), str(os.getpid()), shm_prefix]
         guard += [str(folder or "-"), str(grace), *command]
-        self._output = log.open("a+b")
+        self._output = None if log is None else log.open("a+b")
         # A session of its own: Ctrl-C in a terminal reaches the caller only, which then ends its servers in order.
         self._guard = subprocess.Popen(  # noqa: S603 - the command is built here, from paths of this installation
             guard,
@@ -91,11 +92,15 @@ class GuardedProcess:
             time.sleep(_POLL)
 
     def failure(self, what: str) -> StackFailed:
-        """Return an error that says what happened and carries the end of the log."""
+        """Return an error that says what happened and carries the end of the log, if it has one of its own."""
+        if self.log is None:
+            return StackFailed(f"{self.name} {what}; its output says why")
         return StackFailed(f"{self.name} {what}; the end of {self.log.name} says:\n{self.tail()}")
 
     def tail(self) -> str:
-        """Return the last lines of the log."""
+        """Return the last lines of the log; nothing where the server has none of its own."""
+        if self._output is None:
+            return ""
         # By the handle, not by the name: the guard may have removed a temporary log with its folder.
         handle = self._output.fileno()
         size = os.fstat(handle).st_size

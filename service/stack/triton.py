@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -32,6 +33,16 @@ _NOT_STARTED: Final = "the embedded Triton has not been started; use it in a wit
 _STUB: Final = "triton_python_backend_stub"
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server listens: the address, and the ports of HTTP, gRPC and metrics."""
+
+    address: str
+    http: int
+    grpc: int
+    metrics: int
+
+
 class EmbeddedTriton:
     """A Triton server of this process: `with EmbeddedTriton(repository, logs=folder) as triton: triton.grpc_url`.
 
@@ -49,11 +60,14 @@ class EmbeddedTriton:
         environment: Path | None = None,
         threads: int | None = None,
         supervise_every: float = 5.0,
+        listening: Listening | None = None,
+        aloud: bool = False,
     ) -> None:
         """Prepare a server of the models named (default: all of the repository).
 
         `logs` is the folder of triton.log (default: a temporary one); `environment` overrides CITYZONES_TRITON_ENV;
-        `threads` are those of one model instance (default: the cores); `supervise_every` 0 turns supervision off.
+        `threads` are those of one model instance (default: the cores); `supervise_every` 0 turns supervision off;
+        `listening` takes the place of loopback and free ports; `aloud` joins the server's log to this process's output.
         """
         self.repository = repository.resolve()
         self.models = list(models or [])
@@ -65,7 +79,9 @@ class EmbeddedTriton:
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._restarts: list[float] = []
-        self._ports = (0, 0, 0)
+        self._fixed = listening is not None
+        self._listening = listening or Listening("127.0.0.1", 0, 0, 0)
+        self._aloud = aloud
         self._prefix = ""
         self._process: GuardedProcess | None = None
         self._control: TritonControl | None = None
@@ -74,22 +90,22 @@ class EmbeddedTriton:
     @property
     def grpc_url(self) -> str:
         """`host:port` of gRPC, as Triton's clients want it."""
-        return f"127.0.0.1:{self._ports[1]}"
+        return f"127.0.0.1:{self._listening.grpc}"
 
     @property
     def http_url(self) -> str:
         """`http://host:port` of the HTTP protocol."""
-        return f"http://127.0.0.1:{self._ports[0]}"
+        return f"http://127.0.0.1:{self._listening.http}"
 
     @property
     def metrics_url(self) -> str:
         """Where the server's Prometheus metrics are."""
-        return f"http://127.0.0.1:{self._ports[2]}/metrics"
+        return f"http://127.0.0.1:{self._listening.metrics}/metrics"
 
     @property
     def log(self) -> Path:
-        """The server's log; raises StackFailed before start."""
-        if self._process is None:
+        """The server's log; raises StackFailed before start, and where the server has none of its own."""
+        if self._process is None or self._process.log is None:
             raise StackFailed(_NOT_STARTED)
         return self._process.log
 
@@ -99,6 +115,11 @@ class EmbeddedTriton:
         if self._control is None:
             raise StackFailed(_NOT_STARTED)
         return self._control
+
+    @property
+    def given_up(self) -> bool:
+        """Whether supervision has ended by itself, having started the server again too often."""
+        return self._watcher is not None and not self._watcher.is_alive() and not self._ended.is_set()
 
     @property
     def server_pid(self) -> int | None:
@@ -117,7 +138,7 @@ class EmbeddedTriton:
         """Start the server, load the models and wait for a real answer of each; raises StackFailed."""
         environment = find_environment(self._environment)
         try:
-            self._launch_on_free_ports(environment)
+            self._launch_where_told(environment)
             self.models = self.models or self.control.names()
             for model in self.models:
                 self.reload(model)
@@ -206,9 +227,12 @@ class EmbeddedTriton:
         for model in self.models:
             self.reload(model)
 
-    def _launch_on_free_ports(self, environment: TritonEnvironment) -> None:
+    def _launch_where_told(self, environment: TritonEnvironment) -> None:
+        if self._fixed:
+            self._launch(environment)
+            return
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            self._ports = (free_port(), free_port(), free_port())
+            self._listening = Listening("127.0.0.1", free_port(), free_port(), free_port())
             try:
                 self._launch(environment)
             except StackFailed as error:
@@ -227,7 +251,7 @@ class EmbeddedTriton:
         self._process = GuardedProcess(
             "Triton",
             self._command(environment, environment.link_backends(runtime / "backends")),
-            log=(self._logs or runtime) / "triton.log",
+            log=None if self._aloud else (self._logs or runtime) / "triton.log",
             environment=environment.variables(threads=self._threads),
             shm_prefix=self._prefix,
             folder=runtime,
@@ -235,7 +259,7 @@ class EmbeddedTriton:
         self._process.wait_until(self._control.live, timeout=START_TIMEOUT)
 
     def _command(self, environment: TritonEnvironment, backends: Path) -> list[str]:
-        http, grpc, metrics = (str(port) for port in self._ports)
+        told = self._listening
         return [
             str(environment.server),
             f"--model-repository={self.repository}",
@@ -244,9 +268,11 @@ class EmbeddedTriton:
             # One model that fails to load must not end the server; and only this mode can bring a dead one back.
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
-            *("--http-address=127.0.0.1", f"--http-port={http}"),
-            *("--grpc-address=127.0.0.1", f"--grpc-port={grpc}"),
-            *("--metrics-address=127.0.0.1", f"--metrics-port={metrics}", "--allow-gpu-metrics=false"),
+            # The overlay of this server, whichever was made the default of the repository.
+            "--model-config-name=cpu",
+            *(f"--http-address={told.address}", f"--http-port={told.http}"),
+            *(f"--grpc-address={told.address}", f"--grpc-port={told.grpc}"),
+            *(f"--metrics-address={told.address}", f"--metrics-port={told.metrics}", "--allow-gpu-metrics=false"),
             f"--http-restricted-api={RESTRICTED}:{KEY_HEADER}={self._key}",
             f"--grpc-restricted-protocol={RESTRICTED}:{KEY_HEADER}={self._key}",
             "--exit-timeout-secs=3",

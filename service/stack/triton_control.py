@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any, Final
 
 import httpx
 
+from models.served import zeros_of
 from service.stack.process import StackFailed
 
 KEY_HEADER: Final = "cityzones-key"
 RESTRICTED: Final = "model-repository,logging,trace"
 """Calls that can run code or write files; only who knows the key may use them, so no web page can."""
-_ITEM_BYTES: Final = {"FP32": 4, "UINT8": 1}
 
 
 class ModelFailed(StackFailed):
@@ -66,15 +65,12 @@ class TritonControl:
     def probe(self, model: str) -> None:
         """Run one inference on zeros; raises ModelFailed where no answer comes."""
         config = self._checked(lambda: self._http.get(f"/v2/models/{model}/config"), model).json()
-        batch = [1] if int(config["max_batch_size"]) else []
         told, body = [], b""
-        for tensor in config["input"]:
-            shape = [*batch, *(int(size) for size in tensor["dims"])]
-            kind = str(tensor["data_type"]).removeprefix("TYPE_")
-            size = math.prod(shape) * _ITEM_BYTES[kind]
-            parameters = {"binary_data_size": size}
-            told.append({"name": tensor["name"], "shape": shape, "datatype": kind, "parameters": parameters})
-            body += bytes(size)
+        for zeros in zeros_of(config):
+            parameters = {"binary_data_size": zeros.nbytes}
+            shape = list(zeros.shape)
+            told.append({"name": zeros.name, "shape": shape, "datatype": zeros.datatype, "parameters": parameters})
+            body += bytes(zeros.nbytes)
         head = json.dumps({"inputs": told, "parameters": {"binary_data_output": True}}).encode()
         headers = {"Inference-Header-Content-Length": str(len(head))}
         self._checked(lambda: self._http.post(f"/v2/models/{model}/infer", content=head + body, headers=headers), model)
