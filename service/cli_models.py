@@ -1,4 +1,4 @@
-"""`cityzones models`: what can map, fetching published weights, and training our own."""
+"""`cityzones models`: what can map, fetching published weights, training our own, and what model servers load."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from models.cards import card_of, cards
 from models.errors import CityzonesError, MissingExtra
 from models.weights import fetch as fetch_weights
 from models.weights import weights_path
-from service import cli_so2sat
+from service import cli_repository, cli_so2sat
 from service.cli_map import FAILED, console, say_problem
 
 # Imported by name and only on this command: it needs torch, which nothing else here may.
 _TRAINING: Final = "models.training.runs"
 
-app = typer.Typer(no_args_is_help=True, help="Models: list, fetch, train; So2Sat files.")
+app = typer.Typer(no_args_is_help=True, help="Models: list, fetch, train, publish; So2Sat files.")
+cli_repository.register(app)
 app.command("so2sat-info")(cli_so2sat.info)
 app.command("so2sat-export")(cli_so2sat.export)
 app.command("so2sat-picture")(cli_so2sat.picture)

@@ -163,6 +163,8 @@ PROBLEMS: Final[dict[str, Problem]] = {
     "stack-failed": Problem(500, "A server of the embedded stack failed", "Read the log the message names."),
     "model-failed": Problem(500, "The model server could not load a model", "Read the model server's log."),
     "triton-missing": Problem(500, "There is no model server", "Install one as the message says."),
+    "no-repository": Problem(500, "No models are published", "Publish them: cityzones models publish-repository."),
+    "damaged-repository": Problem(500, "The published models are damaged", "Do what the message says."),
     "worker-lost": Problem(
         500, "The worker ended while it mapped", "Send the job again; tell the operator if it recurs."
     ),
