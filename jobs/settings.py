@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     link_secret: SecretStr = Field(
         default_factory=lambda: SecretStr(secrets.token_hex(32)), description="key of local signed links"
     )
+    link_secret_previous: SecretStr | None = Field(
+        None, description="one more secret whose links are good while secrets are rotated: the one before, or the next"
+    )
     link_seconds: int = Field(3600, gt=0, description="seconds a link to an output works")
     tile_cache_bytes: int = Field(
         2 * 1024**3, ge=0, description="bytes of maps copied from S3 to local disk, to draw tiles from"
@@ -191,6 +194,9 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         if self.record_days < self.job_days:
             msg = "CITYZONES_RECORD_DAYS must not be less than CITYZONES_JOB_DAYS, or data would outlive their records"
+            raise ValueError(msg)
+        if self.link_secret_previous and "link_secret" not in self.model_fields_set:
+            msg = "CITYZONES_LINK_SECRET_PREVIOUS is set without CITYZONES_LINK_SECRET, which links are signed with"
             raise ValueError(msg)
         if self.callback_secret_previous and not self.callback_secret:
             msg = "CITYZONES_CALLBACK_SECRET_PREVIOUS is set without CITYZONES_CALLBACK_SECRET, which follows it"

@@ -20,7 +20,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
 from jobs.errors import StorageUnavailable
-from jobs.links import LinkSigner
+from jobs.links import signer_of
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Storage:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._signer = LinkSigner(settings.link_secret.get_secret_value())
+        self._signer = signer_of(settings)
         self.backend: LocalStore | S3Store = _local(settings) if settings.stores_locally else _s3(settings, None)
         self._folder = _folder(settings) if settings.stores_locally else None
 

@@ -15,7 +15,7 @@ from redis import Redis
 from jobs.errors import QueueUnavailable
 from jobs.inference import TritonModels
 from jobs.keys import KeyRing, KeyStore
-from jobs.links import LinkSigner
+from jobs.links import LinkSigner, signer_of
 from jobs.live import LiveJobs, connect
 from jobs.queue import JobQueue
 from jobs.quotas import Quotas
@@ -95,7 +95,7 @@ def open_state(settings: Settings) -> State:
         standing=Standing(jobs, settings.live_url),
         uploads=UploadStore(storage),
         queue=queue,
-        signer=LinkSigner(settings.link_secret.get_secret_value()),
+        signer=signer_of(settings),
         triton=TritonModels(
             settings.triton_url, timeout=settings.triton_timeout, shared_memory=settings.triton_shared_memory
         ),

@@ -93,9 +93,35 @@ def test_link_works_until_it_expires_and_only_as_signed():
         signer.check("k", expires=str(past), key_id=old["key"][0], filename="n", signature=old["signature"][0])
 
 
+def _good(signer: LinkSigner, query: str) -> bool:
+    told = {name: values[0] for name, values in parse_qs(query).items()}
+    try:
+        signer.check("k", expires=told["expires"], key_id=told["key"], signature=told["signature"])
+    except LinkExpired:
+        return False
+    return True
+
+
+def test_links_of_the_secret_beside_are_good_while_it_is_there():
+    soon = int(time.time()) + 60
+    before, next_is_known = LinkSigner("old"), LinkSigner("old", "new")
+    during, after = LinkSigner("new", "old"), LinkSigner("new")
+    old, new = before.sign("k", soon), during.sign("k", soon)
+    assert next_is_known.sign("k", soon) == old
+    assert after.sign("k", soon) == new
+    goods = {name: (_good(signer, old), _good(signer, new)) for name, signer in
+             {"before": before, "next": next_is_known, "during": during, "after": after}.items()}  # fmt: skip
+    assert goods == {"before": (True, False), "next": (True, True), "during": (True, True), "after": (False, True)}
+    # A signature of one secret under the id of another is none.
+    assert not _good(during, old.replace(before.key_id, during.key_id))
+    assert not _good(during, new.replace(during.key_id, before.key_id))
+    assert not _good(during, old.replace("expires=1", "expires=2"))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"link_secret_previous": "without the current one"},
         {"visibility_timeout": 10, "task_time_limit": 10},
         {"block_pixels": 100},
         {"storage_url": "ftp://x"},

@@ -112,6 +112,19 @@ def test_a_link_is_good_for_its_own_file_only(settings: Settings, store: JobStor
     assert _ask(settings, f"/files/jobs/{job}/outputs/factsheet.html?{query}").status_code == 403
 
 
+def test_a_link_outlives_the_rotation_of_its_secret_and_not_its_removal(
+    settings: Settings, store: JobStore, job: str
+) -> None:
+    folder, href = Path(settings.storage_url.removeprefix("file://")).parent, _link(store, job)
+    assert _ask(settings, href).status_code == 200
+    during = settings_in(folder, link_secret="the next", link_secret_previous="a secret of the tests")
+    assert _ask(during, href).status_code == 200
+    fresh = _link(store_of(during), job)
+    assert _ask(settings, fresh).status_code == 403
+    after = settings_in(folder, link_secret="the next")
+    assert [_ask(after, each).status_code for each in (fresh, href)] == [200, 403]
+
+
 def test_an_expired_link_is_refused(settings: Settings, job: str) -> None:
     parts = settings_in(Path(settings.storage_url.removeprefix("file://")).parent, link_seconds=SHORT)
     href = _link(store_of(parts), job)
