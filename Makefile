@@ -11,7 +11,7 @@ NPM = PATH="$(CURDIR)/.node/bin:$$PATH" npm --prefix web
 PAGE = service/static/web/index.html
 PAGE_SOURCES := $(shell find web/src web/tools web/index.html web/vite.config.ts web/tsconfig.json -type f)
 
-.PHONY: demo up web bento pictures test test-scale test-ceph lint train-demo environments clean
+.PHONY: demo up web bento pictures test test-scale test-ceph lint sbom audit train-demo environments clean
 
 demo: environments  ## map the procedural sample city and check the map
 	@.venv/bin/cityzones demo --out $(OUT)
@@ -45,6 +45,13 @@ pictures: environments .venv/.tools web  ## take the pictures of the web page th
 train-demo: environments .venv/.tools  ## train the demonstration network again and compare it with its card
 	@rm -rf .cityzones/train-demo
 	.venv/bin/python -m models.training.demo --out .cityzones/train-demo
+
+sbom: environments .venv/.tools $(NODE)  ## list what ships, in CycloneDX 1.6: dist/sbom
+	@.venv/bin/python -m supply.sbom dist/sbom
+
+audit: .venv/.tools $(NODE)  ## ask advisory services about the locks; TOLERANT=--tolerant where none may be in reach
+	@.venv/bin/python -m supply.locks
+	@.venv/bin/python -m supply.audit $(TOLERANT)
 
 lint: .venv/.tools web/node_modules/.runtime
 	.venv/bin/ruff check --fix .
