@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
+from opentelemetry.trace import SpanKind
 from tritonclient.utils import InferenceServerException
 
 from jobs.errors import InferenceUnavailable
 from jobs.inference_connections import Connections, SharedMemory, passes
+from jobs.metrics import INFERENCE_SECONDS, timed
 from jobs.remembered import Remembered
+from jobs.tracing import TRACER
 from models.cards import Card
 from models.errors import WeightsUnavailable
 
@@ -103,7 +108,7 @@ class TritonModels:
     ) -> dict[str, Probabilities]:
         for attempt in range(_ATTEMPTS):
             try:
-                with self._connections.borrow() as connection:
+                with asking(card.serving.model, attempt), self._connections.borrow() as connection:
                     return connection.infer(card.serving.model, inputs, outputs, self._timeout)
             except InferenceServerException as error:
                 absent = _ABSENT in str(error)
@@ -114,6 +119,17 @@ class TritonModels:
                     raise InferenceUnavailable(msg) from error
                 time.sleep(min(0.25 * 2**attempt, 4.0))
         raise AssertionError
+
+
+@contextmanager
+def asking(model: str, attempt: int) -> Iterator[None]:
+    """Measure one request, and trace it."""
+    told: dict[str, str | int] = {"cityzones.model": model, "cityzones.attempt": attempt + 1}
+    with (
+        TRACER.start_as_current_span("infer", kind=SpanKind.CLIENT, attributes=told),
+        timed(INFERENCE_SECONDS, model),
+    ):
+        yield
 
 
 def _batch(name: str, values: Reflectance, channels: int | None, card: Card) -> Reflectance:

@@ -15,6 +15,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from jobs.inference_memory import LOST, Array, Float32Array, SharedRequests, sweep
+from jobs.tracing import trace_headers
 
 LOG: Final = logging.getLogger(__name__)
 SharedMemory = Literal["auto", "on", "off"]
@@ -81,7 +82,7 @@ class Connection:
             told.append(triton.InferInput(key, values.shape, "FP32"))
             told[-1].set_data_from_numpy(np.ascontiguousarray(values, np.float32))
         wanted = [triton.InferRequestedOutput(name) for name in outputs]
-        answer = self.client.infer(model, told, outputs=wanted, client_timeout=timeout)
+        answer = self.client.infer(model, told, outputs=wanted, client_timeout=timeout, headers=trace_headers() or None)
         return {name: np.asarray(answer.as_numpy(name), np.uint8).reshape(shape) for name, shape in outputs.items()}
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from jobs.tracing import trace_headers
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Float32Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -91,7 +93,9 @@ class SharedRequests:
             wanted = [triton.InferRequestedOutput(name) for name in outputs]
             for output in wanted:
                 output.set_shared_memory(region.name, sizes[output.name()], ends[output.name()])
-            answer = self._client.infer(model, told, outputs=wanted, client_timeout=timeout)
+            answer = self._client.infer(
+                model, told, outputs=wanted, client_timeout=timeout, headers=trace_headers() or None
+            )
             for name, size in sizes.items():
                 _check(answer.get_output(name), size)
             return {name: region.array(shape, np.uint8, ends[name]).copy() for name, shape in outputs.items()}

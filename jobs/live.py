@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -26,6 +27,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 return done
 """
+_TICK = "cityzones:tick"
 _AWAY = "the queue does not answer; the job is kept and goes on once it does"
 
 
@@ -97,6 +99,15 @@ class LiveJobs:
     def forget(self, job: str) -> None:
         """Drop everything known of a job."""
         self._call("delete", *(job_key(job) + part for part in ("", ":done", ":attempts", ":log")))
+
+    def tick(self) -> None:
+        """Note that the regular look has just been taken."""
+        self._call("set", _TICK, now().isoformat(), ex=_KEEP_SECONDS)
+
+    def ticked(self) -> datetime | None:
+        """Return when the last regular look was taken, None where nothing is known of one."""
+        found = self._call("get", _TICK)
+        return datetime.fromisoformat(found) if found else None
 
     def ping(self) -> None:
         """Raise QueueUnavailable unless the server answers."""

@@ -55,7 +55,7 @@ PUBLIC: Final = "public"
 class RequestHead(NamedTuple):
     """What of a request every look at its job needs; `subscribed` says that somebody waits to be told of its end.
 
-    `title` is what people call the job, where they do.
+    `title` is what people call the job, where they do; `traceparent` the span that all its steps are below.
     """
 
     process: str
@@ -63,23 +63,28 @@ class RequestHead(NamedTuple):
     created: datetime
     subscribed: bool
     title: str | None
+    traceparent: str | None = None
 
 
 class RequestRecord(_Record):
-    """jobs/<job>/request.json: the job exists because this exists. `tenant` is whose it is."""
+    """jobs/<job>/request.json: the job exists because this exists. `tenant` is whose it is.
+
+    `traceparent` is there only where the request was traced, so that without traces the bytes are those of old.
+    """
 
     job: str
     process: str
     tenant: str = PUBLIC
     created: datetime
     execute: dict[str, Any]
+    traceparent: str | None = None
 
     @property
     def head(self) -> RequestHead:
         """The little that every look at the job needs."""
         subscribed = bool(self.execute.get("subscriber"))
         title = self.execute.get("inputs", {}).get("title")
-        return RequestHead(self.process, self.tenant, self.created, subscribed, title)
+        return RequestHead(self.process, self.tenant, self.created, subscribed, title, self.traceparent)
 
 
 class OutputFile(_Record):

@@ -184,7 +184,16 @@ class Settings(BaseSettings):
     # Running.
     scratch: Path | None = Field(None, description="where workers keep copies of uploads while they read them")
     access_log: bool = Field(default=False, description="whether the service logs every request; /metrics has counts")
-    tracing: bool = Field(default=False, description="whether OpenTelemetry traces requests, as BentoML is configured")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text: lines for people; json: an object a line, for programs that gather logs"
+    )
+    tracing: bool = Field(
+        default=False,
+        description="whether OpenTelemetry traces requests and jobs; where to, the standard OTEL_ variables say",
+    )
+    worker_port: int = Field(
+        0, ge=0, le=65535, description="port on which a worker answers /metrics, /livez and /readyz; 0: none"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what the logs hold")
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from obstore.store import LocalStore, S3Store
 
 from jobs.errors import StorageUnavailable
 from jobs.links import signer_of
+from jobs.metrics import STORAGE_SECONDS, timed
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ class Storage:
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
         attributes = None if self._settings.stores_locally else _attributes(key, content_type)
-        _retry(lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE))
+        _retry(
+            "put", lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE)
+        )
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a small object only if none is there; returns False, changing nothing, if one was."""
         try:
-            _retry(lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
+            _retry("create", lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
         except AlreadyExistsError:
             return False
         return True
@@ -81,7 +84,7 @@ class Storage:
     def get(self, key: str) -> bytes | None:
         """Return an object's bytes, or None where there is none."""
         try:
-            return bytes(_retry(lambda: obstore.get(self.backend, key).bytes()))
+            return bytes(_retry("get", lambda: obstore.get(self.backend, key).bytes()))
         except (NotFoundError, FileNotFoundError):
             return None
 
@@ -100,17 +103,19 @@ class Storage:
 
     async def get_async(self, key: str) -> bytes | None:
         """Return what `get` does, on the event loop."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                found = await obstore.get_async(self.backend, key)
-                return bytes(await found.bytes_async())
-            except (NotFoundError, FileNotFoundError):
-                return None
-            except (BaseError, OSError) as error:
-                if attempt == _ATTEMPTS - 1:
-                    raise StorageUnavailable(_AWAY) from error
-            await asyncio.sleep(_pause(attempt))
-        raise AssertionError
+        with timed(STORAGE_SECONDS, "get") as outcome:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    found = await obstore.get_async(self.backend, key)
+                    return bytes(await found.bytes_async())
+                except (NotFoundError, FileNotFoundError):
+                    outcome.word = "absent"
+                    return None
+                except (BaseError, OSError) as error:
+                    if attempt == _ATTEMPTS - 1:
+                        raise StorageUnavailable(_AWAY) from error
+                await asyncio.sleep(_pause(attempt))
+            raise AssertionError
 
     def get_json(self, key: str) -> Any | None:
         """Return a JSON object, or None where there is none."""
@@ -120,13 +125,13 @@ class Storage:
     def size(self, key: str) -> int | None:
         """Return an object's size in bytes, or None where there is none."""
         try:
-            return int(_retry(lambda: obstore.head(self.backend, key))["size"])
+            return int(_retry("head", lambda: obstore.head(self.backend, key))["size"])
         except (NotFoundError, FileNotFoundError):
             return None
 
     def stream(self, key: str, *, chunk: int = 4 * 1024**2) -> Iterator[bytes]:
         """Yield an object in chunks; raises NotFoundError where there is none."""
-        found = _retry(lambda: obstore.get(self.backend, key))
+        found = _retry("get", lambda: obstore.get(self.backend, key))
         try:
             for part in found.stream(min_chunk_size=chunk):
                 yield bytes(part)
@@ -160,22 +165,22 @@ class Storage:
             found = (key for name in _names(self.folder / prefix) if (key := f"{prefix}/{name}") > (after or ""))
             return heapq.nsmallest(limit, found)
         listing = obstore.list(self.backend, prefix, offset=after, chunk_size=limit)
-        first = _retry(lambda: next(iter(listing), []))
+        first = _retry("list", lambda: next(iter(listing), []))
         return [str(meta["path"]) for meta in first[:limit]]
 
     def _listing(self, prefix: str) -> list[Any]:
-        return _retry(lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
+        return _retry("list", lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names directly below a prefix, sorted."""
-        listing = _retry(lambda: obstore.list_with_delimiter(self.backend, prefix))
+        listing = _retry("list", lambda: obstore.list_with_delimiter(self.backend, prefix))
         return sorted(PurePosixPath(str(p)).name for p in listing["common_prefixes"])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; keys that are not there are passed over."""
         for key in keys:
             try:
-                _retry(partial(obstore.delete, self.backend, key))
+                _retry("delete", partial(obstore.delete, self.backend, key))
             except (NotFoundError, FileNotFoundError):
                 continue
 
@@ -211,17 +216,19 @@ def links_origin(settings: Settings) -> str | None:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _retry(call: Callable[[], T]) -> T:
-    for attempt in range(_ATTEMPTS):
-        try:
-            return call()
-        except (AlreadyExistsError, NotFoundError, FileNotFoundError):
-            raise
-        except (BaseError, OSError) as error:
-            if attempt == _ATTEMPTS - 1:
-                raise StorageUnavailable(_AWAY) from error
-            time.sleep(_pause(attempt))
-    raise AssertionError
+def _retry(operation: str, call: Callable[[], T]) -> T:
+    with timed(STORAGE_SECONDS, operation) as outcome:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return call()
+            except (AlreadyExistsError, NotFoundError, FileNotFoundError) as error:
+                outcome.word = "exists" if isinstance(error, AlreadyExistsError) else "absent"
+                raise
+            except (BaseError, OSError) as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise StorageUnavailable(_AWAY) from error
+                time.sleep(_pause(attempt))
+        raise AssertionError
 
 
 def _pause(attempt: int) -> float:

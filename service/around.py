@@ -11,6 +11,7 @@ from service.headers import SecurityHeaders, cross_origin
 from service.limits import BodyLimit, HeadLimit
 from service.queries import Contract, KnownQuery
 from service.telemetry import Measured, Metrics
+from service.tracing import Named, traced
 
 
 def around(settings: Settings, metrics: Metrics, contract: Contract, route: str | None = None) -> list[Middleware]:
@@ -20,7 +21,9 @@ def around(settings: Settings, metrics: Metrics, contract: Contract, route: str 
     """
     url = settings.public_url
     return [
+        *traced(settings),
         Middleware(Measured, metrics=metrics, route=route),
+        Middleware(Named),
         Middleware(SecurityHeaders, public_url=url),
         Middleware(ProblemsOnly, public_url=url),
         *cross_origin(settings),

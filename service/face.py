@@ -34,21 +34,21 @@ class Face:
 
 
 class Fronted(Service[Any]):  # type: ignore[misc]  # BentoML ships no types
-    """A BentoML service whose traces and access log see the REST interface too, and whose clock does not.
+    """A BentoML service whose access log sees the REST interface too, and whose clock and traces do not.
 
     That clock keeps a timer of every request until the time it allows is over, however soon the answer came: at the
-    hour that an upload may take, 800 bytes for each request of the hour. The interface has clocks of its own.
+    hour that an upload may take, 800 bytes for each request of the hour. The interface has clocks of its own, and its
+    spans come from `service.tracing`.
     """
 
-    __slots__ = ("rest", "traced")
+    __slots__ = ("rest",)
 
     rest: ASGIApp
-    traced: bool
 
     def to_asgi(self, is_main: bool = True) -> Starlette:  # noqa: FBT001, FBT002 - as BentoML calls it
         """Return BentoML's application with the interface set into its layers."""
         served: Starlette = super().to_asgi(is_main)
-        layers = [layer for layer in served.user_middleware if self.traced or not _is(layer, OpenTelemetryMiddleware)]
+        layers = [layer for layer in served.user_middleware if not _is(layer, OpenTelemetryMiddleware)]
         clock = next(place for place, layer in enumerate(layers) if _is(layer, TimeoutMiddleware))
         served.user_middleware = [*layers[:clock], Middleware(Face, rest=self.rest), *layers[clock:]]
         return served

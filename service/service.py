@@ -13,7 +13,10 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from jobs.keys import KEY_TEXT
+from jobs.probes import OK
+from jobs.reporting import start_logging
 from jobs.settings import Settings
+from jobs.tracing import start_tracing
 from models.cards import card_of
 from models.errors import CityzonesError
 from service.app import create_app
@@ -27,6 +30,8 @@ from service.state import State
 from service.wire import guard_uvicorn
 
 settings = Settings()
+start_logging(settings)
+start_tracing("cityzones", settings)
 app = create_app(settings)
 guard_uvicorn(settings.public_url)
 
@@ -68,7 +73,7 @@ class _Cityzones:
     """Maps of cities: Local Climate Zones and land cover, per pixel, scene or parcel."""
 
     def __init__(self) -> None:
-        logging.getLogger("cityzones").setLevel(settings.log_level)
+        start_logging(settings)
         logging.getLogger(_BENTOML_ERRORS).addFilter(_ClientsFault())
         logging.getLogger(_BENTOML_ACCESS).addFilter(_NoKeys())
         self._state: State = app.state.open()
@@ -79,7 +84,7 @@ class _Cityzones:
     async def __is_ready__(self) -> bool:
         """Say whether storage, queue and model server answer; GET /readyz tells which does not."""
         answers = await app.state.probes().ask()
-        return all(answer == "ok" for answer in answers.values())
+        return all(answer.said == OK for answer in answers.values())
 
     @bentoml.api(route=NATIVE)  # type: ignore[untyped-decorator]  # BentoML ships no types
     def classify(
@@ -106,7 +111,7 @@ class _Cityzones:
 
 
 Cityzones = bentoml.service(name="cityzones", service_class=Fronted, **_CONFIG)(_Cityzones)
-Cityzones.rest, Cityzones.traced = app, settings.tracing
+Cityzones.rest = app
 guard_form(Cityzones.apis["classify"], file="image")
 # Outermost first. The REST interface carries what is around it itself, for those who serve it without BentoML.
 for layer in around(settings, app.state.metrics, app.state.contract, NATIVE):

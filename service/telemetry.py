@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.lengths import QueueLengths
+from jobs.metrics import REGISTRY, exposition
+from jobs.settings import Settings
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -39,13 +41,9 @@ class Metrics:
         self.requests.labels(method, name, str(status)).inc()
         self.seconds.labels(method, name).observe(seconds)
 
-    def text(self) -> bytes:
-        """Return the exposition; of all processes where PROMETHEUS_MULTIPROC_DIR joins them."""
-        if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            return generate_latest(self.registry)
-        joined = CollectorRegistry()
-        MultiProcessCollector(joined)  # type: ignore[no-untyped-call]  # prometheus_client types it not
-        return generate_latest(joined)
+    def text(self, settings: Settings) -> bytes:
+        """Return the exposition, the lengths of the queues included; of all processes where a folder joins them."""
+        return exposition((self.registry, REGISTRY), QueueLengths(settings))
 
 
 @dataclass(frozen=True, slots=True)

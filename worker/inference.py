@@ -16,6 +16,7 @@ import numpy as np
 
 from jobs.inference import TritonModels
 from jobs.plan import Block
+from jobs.tracing import carried
 from models.cards import Card
 
 Image = np.ndarray[Any, np.dtype[np.float32]]
@@ -84,7 +85,7 @@ def map_window_with_extras(
 
     cuts = list(_cuts(rows, columns, card))
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        for index, (answer, more) in enumerate(pool.map(ask, cuts)):
+        for index, (answer, more) in enumerate(pool.map(carried(ask), cuts)):
             top, left = index // columns * side, index % columns * side
             place = (slice(top, top + side), slice(left, left + side))
             out[(slice(len(card.classes)), *place)] = answer

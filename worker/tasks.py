@@ -25,16 +25,15 @@ from worker.context import Context
 from worker.heartbeat import beat_for
 from worker.memory import bound_memory, give_back
 from worker.pipeline.steps import ATTEMPTS, step, tell
+from worker.sight import watch
 from worker.turns import turn
 from worker.works import Work, plan_work, planned_work
 
 bound_memory()
 settings = Settings()
-logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-for name in ("cityzones", "worker", "jobs"):
-    logging.getLogger(name).setLevel(settings.log_level)
 log = logging.getLogger("cityzones.worker")
 app = make_app(settings)
+watch(app, settings)
 
 _contexts: list[Context] = [Context(settings, app)]
 beat_for(_contexts[0])

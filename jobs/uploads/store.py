@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.errors import UnknownUpload, UploadNotComplete
 from jobs.ids import new_id
+from jobs.metrics import UPLOADED_BYTES
 from jobs.record import PUBLIC, now
 from jobs.storage import Storage
 from jobs.uploads.ledger import Ledger
@@ -52,7 +53,8 @@ class UploadStore:
             upload=upload, tenant=tenant, kind=kind, filename=filename, key=key, size=size, sha256=digest,
             created=made, expires=expires, facts=facts,
         )  # fmt: skip
-        self.storage.create(_record(upload), record.model_dump_json(indent=1).encode())
+        if self.storage.create(_record(upload), record.model_dump_json(indent=1).encode()):
+            UPLOADED_BYTES.inc(record.size)
         return self.read(upload)
 
     def announce(

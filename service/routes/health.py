@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from jobs.probes import OK, PARTS, Part
 from jobs.public import problems
 from service.doorkeeper import check_scraper
 from service.handlers import ProblemResponse
-from service.probes import PARTS, Part, Probes
+from service.probes import Probes
 from service.state import Parts
 from service.telemetry import Metrics
 
@@ -32,9 +33,10 @@ async def readyz(
 ) -> Response:
     """Probe storage, queue and model server; 503 names the part that fails."""
     probes: Probes = request.app.state.probes()
-    answers = await probes.ask([part for part in PARTS if part not in (exclude or [])])
+    asked = await probes.ask([part for part in PARTS if part not in (exclude or [])])
+    answers = {part: answer.said for part, answer in asked.items()}
     never = {"Cache-Control": "no-store"}
-    failing = {part: answer for part, answer in answers.items() if answer != "ok"}
+    failing = {part: answer for part, answer in answers.items() if answer != OK}
     if not failing:
         return JSONResponse({"status": "ready", "parts": answers}, headers=never)
     url, path = parts.settings.public_url, request.url.path
@@ -53,4 +55,4 @@ def metrics(request: Request, parts: Parts) -> Response:
     """Return the metrics in Prometheus' text format, to this machine or by their own key."""
     check_scraper(request.scope, parts.settings)
     counted: Metrics = request.app.state.metrics
-    return Response(counted.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(counted.text(parts.settings), media_type=CONTENT_TYPE_LATEST)

@@ -29,7 +29,6 @@ START_TIMEOUT: Final = 90.0
 # Blocks run side by side: within one, more threads would only get in each other's way.
 CALM: Final = {
     "BENTOML_DO_NOT_TRACK": "True",
-    "OTEL_SDK_DISABLED": "true",
     "OMP_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
@@ -112,7 +111,7 @@ class EmbeddedStack:
         self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
         self.environment = self._environment(valkey.broker_url(0), valkey.url(1), self.triton.grpc_url)
         self.worker = self._launch("worker", self._worker_command(), grace=20.0)
-        self.interactive = self._launch("interactive", self._interactive_command(), grace=20.0)
+        self.interactive = self._launch("interactive", self._interactive_command(), grace=20.0, port=1)
         self.service = self._launch("service", self._service_command(), grace=10.0)
         self.service.wait_until(self._answers, timeout=START_TIMEOUT)
         self.worker.wait_until(self._worker_answers, timeout=START_TIMEOUT)
@@ -136,10 +135,11 @@ class EmbeddedStack:
         fixed = {"CITYZONES_BROKER_URL": broker, "CITYZONES_LIVE_URL": live, "CITYZONES_TRITON_URL": triton}
         return chosen | dict(os.environ) | fixed | CALM | self._overrides
 
-    def _launch(self, name: str, command: list[str], *, grace: float) -> GuardedProcess:
-        process = GuardedProcess(
-            name, command, log=self.logs / f"{name}.log", environment=self.environment, grace=grace
-        )
+    def _launch(self, name: str, command: list[str], *, grace: float, port: int = 0) -> GuardedProcess:
+        """Start a server; `port` is added to the port of its probes, where it is to have one."""
+        first = self.settings.worker_port
+        environment = self.environment | {"CITYZONES_WORKER_PORT": str(first + port if first else 0)}
+        process = GuardedProcess(name, command, log=self.logs / f"{name}.log", environment=environment, grace=grace)
         self._stack.callback(process.stop)
         return process
 

@@ -30,10 +30,10 @@ class _Inner:
         return number + 1
 
 
-def _application(*, traced: bool) -> Starlette:
+def _application() -> Starlette:
     told = {"traffic": {"timeout": HOUR}, "metrics": {"enabled": False}}
     service = bentoml.service(name="faced", service_class=Fronted, **told)(_Inner)
-    service.rest, service.traced = Starlette(routes=[Route("/hello", _hello)]), traced
+    service.rest = Starlette(routes=[Route("/hello", _hello)])
     served: Starlette = service.to_asgi()
     return served
 
@@ -60,22 +60,19 @@ async def _asked(app: Starlette, path: str, times: int = 1) -> tuple[httpx.Respo
 
 
 def test_the_interface_is_answered_beside_bentoml() -> None:
-    app = _application(traced=False)
+    app = _application()
     assert asyncio.run(_asked(app, "/hello"))[0].text == "hello"
     schema = asyncio.run(_asked(app, "/schema.json"))[0].json()
     assert [route["route"] for route in schema["routes"]] == [NATIVE]
     assert asyncio.run(_asked(app, "/livez"))[0].status_code == 404  # which the interface of this test has not
 
 
-@pytest.mark.parametrize("traced", [False, True])
-def test_no_request_leaves_a_timer_behind(traced: bool) -> None:
-    answer, left = asyncio.run(_asked(_application(traced=traced), "/hello", times=20))
+def test_no_request_leaves_a_timer_behind() -> None:
+    answer, left = asyncio.run(_asked(_application(), "/hello", times=20))
     assert answer.text == "hello"
     assert [seconds for seconds in left if seconds > HOUR / 2] == []
 
 
-def test_traces_see_the_interface_where_they_are_wanted(spans: InMemorySpanExporter) -> None:
-    asyncio.run(_asked(_application(traced=False), "/hello"))
+def test_bentoml_makes_no_spans_of_its_own(spans: InMemorySpanExporter) -> None:
+    asyncio.run(_asked(_application(), "/hello"))
     assert spans.get_finished_spans() == ()
-    asyncio.run(_asked(_application(traced=True), "/hello"))
-    assert "GET /hello" in {span.name for span in spans.get_finished_spans()}

@@ -15,7 +15,9 @@ from scipy import ndimage
 from tritonclient.utils import InferenceServerException
 
 from jobs.errors import InferenceUnavailable
+from jobs.inference import asking
 from jobs.inference_connections import passes
+from jobs.tracing import trace_headers
 from models.promptable import DECODER, EMBEDDED, ENCODER, LOW, SIDE
 from worker.annotation.segments import Labels
 
@@ -124,7 +126,10 @@ class _Asking:
         wanted = [triton.InferRequestedOutput(name) for name in outputs]
         for attempt in range(_ATTEMPTS):
             try:
-                answer = self.client.infer(model, sent, outputs=wanted, client_timeout=self.timeout)
+                with asking(model, attempt):
+                    answer = self.client.infer(
+                        model, sent, outputs=wanted, client_timeout=self.timeout, headers=trace_headers() or None
+                    )
                 return {name: answer.as_numpy(name) for name in outputs}
             except InferenceServerException as error:
                 if not passes(error) or attempt == _ATTEMPTS - 1:

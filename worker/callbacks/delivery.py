@@ -7,10 +7,13 @@ import time
 from datetime import timedelta
 from typing import Final
 
+from opentelemetry.trace import SpanKind
+
 from jobs.callbacks.outbox import Attempt, Event, ending_event, is_due, moment
 from jobs.callbacks.signing import headers, secrets_of
 from jobs.callbacks.targets import parse_target
 from jobs.errors import UnknownJob
+from jobs.metrics import CALLBACKS
 from jobs.queue import DELIVER, enqueue
 from jobs.record import RequestRecord, now
 from jobs.request import Subscriber
@@ -18,6 +21,7 @@ from jobs.shelves import made_until
 from worker.callbacks.bodies import ending_body, status_body
 from worker.callbacks.sending import Answer, post
 from worker.context import Context
+from worker.pipeline.watched import watched
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,12 @@ def _go_on(context: Context, request: RequestRecord, event: Event) -> None:
 
 def _attempt(context: Context, request: RequestRecord, event: Event, number: int) -> None:
     """Send once, note it, and see to the next attempt: soon by the queue, later by the regular look."""
+    with watched(context, request.job, "callback", kind=SpanKind.PRODUCER) as outcome:
+        outcome.word = _attempted(context, request, event, number)
+
+
+def _attempted(context: Context, request: RequestRecord, event: Event, number: int) -> str:
+    """Make an attempt and return what came of it in a word: done, retried or failed."""
     subscriber = _subscriber(request)
     uri = subscriber.successUri if event == "successful" else subscriber.failedUri
     assert uri is not None  # noqa: S101 - ending_event() saw it
@@ -94,6 +104,9 @@ def _attempt(context: Context, request: RequestRecord, event: Event, number: int
         context.store.outbox.close(request.job)
     elif wait <= context.settings.recover_every:
         enqueue(context.app, DELIVER, request.job, after=wait)
+    word = "done" if answer.accepted else "failed" if wait is None else "retried"
+    CALLBACKS.labels(word).inc()
+    return word
 
 
 def _send(context: Context, request: RequestRecord, uri: str, what: str, body: bytes) -> Answer:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from jobs.tracing import carried
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,7 +22,7 @@ def ahead(work: Callable[[T], R], items: Iterable[T], number: int) -> Iterator[R
     with ThreadPoolExecutor(number) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
+                waiting.append(pool.submit(carried(work), item))
                 if len(waiting) > number:
                     yield waiting.popleft().result()
             while waiting:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import geopandas as gpd
 import numpy as np
 
+from jobs.metrics import MAPPED_KM2, MAPPED_PIXELS
 from jobs.plan import Plan
 from jobs.record import ResultRecord, Warned, now
 from models.cards import Card
@@ -64,7 +65,9 @@ def assemble(context: Context, plan: Plan, *, still_wanted: Callable[[], None]) 
     result = ResultRecord(
         job=plan.job, finished=now(), outputs=outputs, coverage=round(coverage.share, 6), warnings=warnings
     )
-    context.store.finish(result)
+    if context.store.finish(result):
+        MAPPED_KM2.labels(card.product).inc(measured.mapped_km2)
+        MAPPED_PIXELS.labels(card.product).inc(sum(block.width * block.height for block in plan.blocks))
 
 
 def _judge(context: Context, plan: Plan, card: Card) -> tuple[gpd.GeoDataFrame, Verdicts] | None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
 from jobs.logs import Level
+from jobs.metrics import Outcome
 from jobs.store import cancelled_key
 from models.errors import CityzonesError, WeightsUnavailable
 from worker.callbacks.telling import tell_end
 from worker.context import Context
+from worker.pipeline.watched import watched
 
 log = logging.getLogger(__name__)
 
@@ -62,31 +64,45 @@ def step(context: Context, job: str, name: str) -> Iterator[Attempt]:
     tries again: the model server and image hosts `ATTEMPTS` times in all, storage and queue without end, as without
     them the job's failure could not even be kept. Everything else fails the job with a reference to the log.
     """
+    with watched(context, job, name) as outcome:
+        yield from _settled(context, job, name, outcome)
+
+
+def _settled(context: Context, job: str, name: str, outcome: Outcome) -> Iterator[Attempt]:
+    """Do what `step` says, and say how it ended: done, skipped, retried or failed."""
     if context.store.ended(job):
+        outcome.word = "skipped"
         _leave(context, job)
         yield Attempt(wanted=False)
         return
     attempt = context.live.attempt(job, name)
     if attempt > ATTEMPTS:
+        outcome.word = "failed"
         _fail(context, job, TaskDied(f"the step {name!r} stopped its worker {ATTEMPTS} times; the job was given up"))
         yield Attempt(wanted=False)
         return
     try:
         yield Attempt(wanted=True, last=attempt >= ATTEMPTS)
     except JobEnded:
+        outcome.word = "skipped"
         _leave(context, job)
     except (QueueUnavailable, StorageUnavailable):
+        outcome.word = "retried"
         raise
     except (InferenceUnavailable, ImageryUnavailable, WeightsUnavailable) as error:
         if attempt < ATTEMPTS:
+            outcome.word = "retried"
             told = f"attempt {attempt} of {ATTEMPTS}: {error.detail}; it is tried again"
             context.store.logs.write(job, name, told, level="warning")
             raise
+        outcome.word = "failed"
         _fail(context, job, error)
     except CityzonesError as error:
+        outcome.word = "failed"
         log.info("%s failed in %s: %s", job, name, error.detail)
         _fail(context, job, error)
     except Exception:
+        outcome.word = "failed"
         reference = secrets.token_hex(4)
         log.exception("%s failed in %s, reference %s", job, name, reference)
         message = f"the service could not finish this job; tell its operator the reference {reference}"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
+from jobs.tracing import carried
+
 T = TypeVar("T")
 
 _LOOK_SECONDS: Final = 0.5
@@ -18,7 +20,7 @@ def while_wanted(call: Callable[[], T], still_wanted: Callable[[], None]) -> T:
     """
     pool = ThreadPoolExecutor(1)
     try:
-        pending = pool.submit(call)
+        pending = pool.submit(carried(call))
         while not wait([pending], timeout=_LOOK_SECONDS).done:
             still_wanted()
         return pending.result()
