@@ -1,4 +1,4 @@
-"""The command line: `cityzones up | demo | map | jobs | status | recover | keys | models | callbacks`."""
+"""The command line: `cityzones up | demo | map | jobs | status | recover | doctor | keys | models | callbacks`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service import cli_callbacks, cli_jobs, cli_keys, cli_map, cli_models
+from service import cli_callbacks, cli_doctor, cli_jobs, cli_keys, cli_map, cli_models
 from service.processes import software_version
 from service.stack.cli import register
 
@@ -16,6 +16,7 @@ app.command("map")(cli_map.map_area)
 app.command()(cli_jobs.jobs)
 app.command()(cli_jobs.status)
 app.command()(cli_jobs.recover)
+app.command()(cli_doctor.doctor)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_callbacks.app, name="callbacks")

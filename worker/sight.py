@@ -6,6 +6,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
+from billiard.util import get_logger
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging, task_success, worker_process_init, worker_process_shutdown
 from celery.worker.control import inspect_command
@@ -29,7 +30,8 @@ def watch(app: Celery, settings: Settings) -> None:
     app.steps["consumer"].add(Heart)
 
     def keep_logging(**_: Any) -> None:
-        """Celery leaves the logs alone where somebody listens to this."""
+        """Keep Celery, which leaves logs alone where somebody listens, from hiding what its pool says from them."""
+        get_logger().propagate = True
 
     def start(instance: Any = None, **_: Any) -> None:
         if settings.log_format == "json" and instance is not None:

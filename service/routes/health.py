@@ -10,8 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobs.probes import OK, PARTS, Part
 from jobs.public import problems
-from service.doorkeeper import check_scraper
+from service.doorkeeper import Doorkeeper, check_scraper, key_in
 from service.handlers import ProblemResponse
+from service.health import Health, health, health_in_full
 from service.probes import Probes
 from service.state import Parts
 from service.telemetry import Metrics
@@ -43,6 +44,24 @@ async def readyz(
     detail = "; ".join(f"{part}: {answer}" for part, answer in failing.items())
     body = problems.body("not-ready", detail, public_url=url, instance=path) | {"parts": answers}
     return ProblemResponse(body, 503, headers=never | problems.headers_of("not-ready", 503))
+
+
+@router.get(
+    "/health",
+    summary="How the service is: parts, and with a key versions, models and queues",
+    response_model=Health,
+    response_model_exclude_none=True,
+    openapi_extra={"security": [{"bearer": []}, {}]},
+)
+async def how_it_is(request: Request, response: Response, parts: Parts) -> Health:
+    """Answer 200 whatever the state, which `status` tells; /readyz is what a load balancer asks."""
+    response.headers["Cache-Control"] = "no-store"
+    probes: Probes = request.app.state.probes()
+    if parts.settings.auth == "keys" and key_in(request.headers) is None:
+        return await health(probes)
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper()
+    (await doorkeeper.admit(request.scope)).check("read")
+    return await health_in_full(probes, parts.settings)
 
 
 @router.get(
