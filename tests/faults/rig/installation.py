@@ -101,7 +101,6 @@ class Installation:
         return self.swift.settings | {
             "CITYZONES_S3_ENDPOINT": self.proxy.url,
             "CITYZONES_STORAGE_URL": f"s3://{BUCKET}",
-            "CITYZONES_STORAGE_TIMEOUT": "10",
             "CITYZONES_BROKER_URL": self.valkey.url(0),
             "CITYZONES_LIVE_URL": self.valkey.url(1),
             "CITYZONES_TRITON_URL": self.triton.grpc_url,
