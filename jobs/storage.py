@@ -142,10 +142,14 @@ class Storage:
         """Copy an object to a local file, through a temporary name; raises NotFoundError where there is none."""
         target.parent.mkdir(parents=True, exist_ok=True)
         half = target.with_name(f".{target.name}.{time.monotonic_ns()}")
-        with half.open("wb") as file:
-            for part in self.stream(key):
-                file.write(part)
-        return half.replace(target)
+        try:
+            with half.open("wb") as file:
+                for part in self.stream(key):
+                    file.write(part)
+            return half.replace(target)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
 
     def keys(self, prefix: str) -> list[str]:
         """Return every key below a prefix, sorted."""
