@@ -16,6 +16,7 @@ from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
 from jobs.uploads import UploadStore
+from worker.desk import Desk
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,16 @@ class Context:
 
     @cached_property
     def scratch(self) -> Path:
-        """A folder for copies that may vanish between tasks."""
+        """A folder for copies that may vanish between tasks; all processes of a worker share it."""
         folder = self.settings.scratch or Path(tempfile.gettempdir()) / "cityzones-scratch"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
+
+    @cached_property
+    def desk(self) -> Path:
+        """A folder of this process's own for what it writes while it works; cleared away after it, were it killed."""
+        return self._desk.folder
+
+    @cached_property
+    def _desk(self) -> Desk:
+        return Desk(self.scratch)

@@ -42,7 +42,7 @@ def export_project(context: Context, plan: FollowingPlan, block: str, still_want
     assert isinstance(asked, ExportExecute)  # noqa: S101 - what the process takes
     labelled = read_labelled(context, plan, asked.inputs)
     context.live.update(plan.job, phase="writing images and labels")
-    with TemporaryDirectory(dir=context.scratch) as folder:
+    with TemporaryDirectory(dir=context.desk) as folder:
         parts: dict[str, Path | bytes] = {
             "tiles": _archive(labelled, Path(folder), still_wanted),
             "coco": write_coco(labelled, Path(folder), still_wanted),

@@ -37,7 +37,7 @@ def assemble(context: Context, plan: Plan, *, still_wanted: Callable[[], None]) 
     context.live.update(plan.job, phase="assembling the map")
     card = serving_card(plan)
     judged = _judge(context, plan, card)
-    with TemporaryDirectory(dir=context.scratch) as name, prepare(plan, card, Path(name)) as painting:
+    with TemporaryDirectory(dir=context.desk) as name, prepare(plan, card, Path(name)) as painting:
         paint(painting, context, plan, card, judged, still_wanted=still_wanted)
         measured = painting.tally.measured(plan.map_grid, card.classes)
         coverage = checked_coverage(context, plan, mapped_km2=measured.mapped_km2, asked_km2=painting.asked_km2)

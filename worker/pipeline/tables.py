@@ -13,7 +13,7 @@ from worker.context import Context
 
 def write_frame(context: Context, key: str, frame: gpd.GeoDataFrame) -> None:
     """Keep a table as GeoParquet."""
-    with TemporaryDirectory(dir=context.scratch) as folder:
+    with TemporaryDirectory(dir=context.desk) as folder:
         path = Path(folder) / "table.parquet"
         frame.to_parquet(path, index=False, compression="zstd")
         context.storage.put(key, path)

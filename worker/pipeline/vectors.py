@@ -74,7 +74,7 @@ def _buildings(context: Context, site: Site, inputs: Inputs) -> tuple[Bounds | N
     reach = site.card.geometry.halo * site.lattice.grid.resolution + HALO_METRES
     write_parts(
         context.storage, buildings_folder(site.job), chunks, site.lattice,
-        columns={"height": pa.float64()}, scratch=context.scratch, reach=reach,
+        columns={"height": pa.float64()}, scratch=context.desk, reach=reach,
     )  # fmt: skip
     return chunks.bounds, chunks.warnings
 
@@ -87,7 +87,7 @@ def _parcels(context: Context, site: Site, inputs: Inputs) -> tuple[int | None, 
     cleaned = clean_parcels(loaded.frame, site.outline)
     frame = cleaned.frame.assign(block=group_small(cleaned.frame, site.card.units))
     write_frame(context, f"jobs/{site.job}/parcels.parquet", frame)
-    write_parts(context.storage, parcels_folder(site.job), [frame], site.lattice, columns={}, scratch=context.scratch)
+    write_parts(context.storage, parcels_folder(site.job), [frame], site.lattice, columns={}, scratch=context.desk)
     return len(frame), (*loaded.warnings, *cleaned.warnings)
 
 
