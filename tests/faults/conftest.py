@@ -9,13 +9,11 @@ from tests.faults.rig.installation import Installation
 from tests.faults.rig.trial import Trial
 
 JOBS = 4
-# A job shows no life for that long before it counts as lost: here a few seconds, where production waits for minutes.
-SOON = {"CITYZONES_RECOVER_AFTER": "10", "CITYZONES_RECOVER_EVERY": "2"}
 
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory, sample) -> Iterator[Trial]:
     """Jobs of one block and of two, mapped undisturbed."""
-    with Installation(tmp_path_factory.mktemp("faults"), told=SOON) as installation:
+    with Installation(tmp_path_factory.mktemp("faults")) as installation:
         city = send_city(installation.uploads, installation.settings, sample)
         yield Trial(installation, list(requests(city, sample, JOBS)))

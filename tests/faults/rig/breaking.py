@@ -192,14 +192,16 @@ def delivered_twice() -> Fault:
     """Publish every message of the jobs twice at once, those of their blocks too, and once more after the end."""
 
     def strike(installation: Installation, trial: Trial) -> Struck:
-        installation.hand_in(*(job for job in trial.jobs for _ in range(2)))
+        installation.hand_in(*trial.jobs)
+        installation.repeat_planning(*trial.jobs)
         for job in trial.large:
             while (plan := installation.store.plan(job)) is None:
                 time.sleep(0.1)
-            installation.repeat(job, [block.id for block in plan.blocks])
+            installation.repeat_blocks(job, [block.id for block in plan.blocks])
         over = time.monotonic()
         trial.wait(120.0)
         installation.hand_in(*trial.jobs)
+        installation.repeat_planning(*trial.jobs)
         return Struck(over)
 
     return Fault("every message twice", strike)

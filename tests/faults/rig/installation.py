@@ -15,12 +15,14 @@ import httpx
 import psutil
 
 from jobs.live import LiveJobs, connect
-from jobs.queue import ASSEMBLE, BLOCK, INTERACTIVE, PLAN, QUEUES, enqueue, make_app
+from jobs.queue import BLOCKS, INTERACTIVE, JOBS, QUEUES, JobQueue, enqueue, make_app
+from jobs.record import PUBLIC
 from jobs.request import parse_execute
 from jobs.settings import Settings
 from jobs.storage import Storage
 from jobs.store import JobStore
 from jobs.uploads import UploadStore
+from jobs.work import ASSEMBLE, BLOCK, PLAN, Work
 from models.cards import card_of
 from models.serving import build_repository
 from service.stack.embedded import CALM
@@ -133,18 +135,30 @@ class Installation:
         """Write a job's request, as the service does first."""
         return self.store.create(PROCESS, parse_execute({"inputs": dict(inputs)})).job
 
+    @property
+    def queue(self) -> JobQueue:
+        """The queue, by connections made now."""
+        return JobQueue.of_settings(self.settings)
+
     def hand_in(self, *jobs: str) -> None:
         """Put jobs into the queue, as the service does then."""
-        app = make_app(self.settings)
-        for job in jobs:
-            enqueue(app, PLAN, job)
+        self.queue.send(*(_planning(job) for job in jobs))
 
-    def repeat(self, job: str, blocks: Iterable[str]) -> None:
+    def repeat_planning(self, *jobs: str) -> None:
+        """Publish the messages of jobs once more: as they are now, and as programs before the pool sent them."""
+        queue = self.queue
+        queue.send_tickets(JOBS, [_planning(job) for job in jobs])
+        for job in jobs:
+            enqueue(queue.app, PLAN, job)
+
+    def repeat_blocks(self, job: str, blocks: Iterable[str]) -> None:
         """Publish the messages of a job's blocks, and of its end, once more."""
-        app = make_app(self.settings)
+        queue = self.queue
+        pieces = [Work(task=BLOCK, job=job, block=block, tenant=PUBLIC) for block in blocks]
+        queue.send_tickets(BLOCKS, pieces)
         for block in blocks:
-            enqueue(app, BLOCK, job, block)
-        enqueue(app, ASSEMBLE, job)
+            enqueue(queue.app, BLOCK, job, block)
+        enqueue(queue.app, ASSEMBLE, job)
 
     def add_host(self, environment: Mapping[str, str] | None = None) -> Host:
         """Start one more worker."""
@@ -229,6 +243,10 @@ class Installation:
         process = GuardedProcess(name, command, log=log, environment=environment, grace=60.0)
         self._stack.callback(process.stop)
         return process
+
+
+def _planning(job: str) -> Work:
+    return Work(task=PLAN, job=job, tenant=PUBLIC)
 
 
 def _celery(command: str) -> list[str]:

@@ -16,11 +16,13 @@ import psutil
 
 from jobs.errors import StorageUnavailable
 from jobs.ids import mirrored
-from jobs.queue import make_app
+from jobs.pool import Load
+from jobs.queue import POOLED
 from tests.faults.rig.installation import Installation
 
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _CLIENT: Final = re.compile(r"cityzones-client-\d+-(\d+)-")
+_IDLE: Final = Load(waiting=0, running=0)
 _POLL: Final = 0.25
 
 
@@ -139,12 +141,12 @@ class Trial:
             time.sleep(_POLL)
 
     def _settle(self) -> None:
-        """Wait until no worker works on anything that came late or twice."""
-        app, limit = make_app(self.installation.settings), time.monotonic() + 30.0
-        while time.monotonic() < limit:
-            working = app.control.inspect(timeout=1.0).active() or {}
-            if len(working) >= len(self.installation.hosts) and not any(working.values()):
-                return
+        """Wait until no work waits and none is done, also of what came late or twice; raises TimeoutError."""
+        pool, limit = self.installation.queue.pool, time.monotonic() + 60.0
+        while any(pool.load(name) != _IDLE for name in POOLED):
+            if time.monotonic() > limit:
+                raise TimeoutError({name: pool.load(name) for name in POOLED})
+            time.sleep(_POLL)
 
     def _ended_well(self, job: str, struck: Struck) -> bool:
         store = self.installation.store
