@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,21 +9,21 @@ from urllib.parse import urlsplit
 import httpx
 
 from jobs.errors import StorageUnavailable
+from jobs.ids import new_id
 from jobs.settings import Settings
 from jobs.storage import Storage
 from service.doctor.clocks import compare_clocks
 from service.doctor.findings import Finding, Notes
 
 _NOTES: Final = Notes("storage")
-_FOLDER: Final = "probes/doctor"
 _SECONDS: Final = 10.0
 _REFUSED: Final = range(400, 500)
 
 
 def examine_storage(settings: Settings) -> Iterator[Finding]:
-    """Yield whether objects are kept, found, protected and handed out; all it writes lies below probes/doctor."""
+    """Yield whether objects are kept, found, protected and handed out; it writes one object, as an output of no job."""
     storage = Storage(settings.model_copy(update={"storage_timeout": min(settings.storage_timeout, _SECONDS)}))
-    key = f"{_FOLDER}/{secrets.token_hex(8)}"
+    key = f"jobs/{new_id('job')}/outputs/doctor.json"
     try:
         yield from _keeping(storage, key)
         yield from _links(storage, key)
@@ -41,13 +40,13 @@ _MEND_REACH: Final = (
 
 
 def _keeping(storage: Storage, key: str) -> Iterator[Finding]:
-    first, second = b"written first", b"written second"
+    first, second = b'{"written": "first"}', b'{"written": "second"}'
     storage.put(key, first)
     if storage.get(key) != first:
         yield _NOTES.fault("read after write", "an object just written reads otherwise", _MEND_CONSISTENCY)
     else:
         yield _NOTES.ok("read after write", "what is written is read at once")
-    if key not in storage.keys(_FOLDER):
+    if key not in storage.keys(key.rpartition("/")[0]):
         yield _NOTES.fault("list after write", "an object just written is not in the list", _MEND_CONSISTENCY)
     else:
         yield _NOTES.ok("list after write", "what is written is listed at once")
@@ -92,12 +91,12 @@ def _links(storage: Storage, key: str) -> Iterator[Finding]:
         yield _NOTES.ok("privacy", "nothing is read without a signature")
     if not storage.folder:
         yield compare_clocks(_NOTES, "the storage", answer.headers.get("date"))
-        yield from _pages(storage)
+        yield from _pages(storage, key)
 
 
-def _pages(storage: Storage) -> Iterator[Finding]:
+def _pages(storage: Storage, key: str) -> Iterator[Finding]:
     """Yield whether browsers may send uploads by link from the pages that may call the service."""
-    told = storage.put_link(f"{_FOLDER}/cors")
+    told = storage.put_link(key)
     named = [origin for origin in storage.settings.cors_origins if origin != "*"]
     page = urlsplit(storage.settings.public_url)
     for origin in [f"{page.scheme}://{page.netloc}", *named]:

@@ -131,7 +131,7 @@ def test_a_real_bucket_is_found_good_but_for_cors(swift):
     assert checks.pop("uploads of pages") == "warning", "this server has no CORS"
     assert set(checks.values()) == {"ok"}, found
     assert len(checks) == 7
-    assert Storage(settings).keys("probes") == []
+    assert Storage(settings).keys("jobs") == []
 
 
 @pytest.mark.parametrize(
