@@ -42,6 +42,7 @@ def _until(client: Client, job: str, *, state: str, progress: int = 0) -> None:
 
 
 @pytest.mark.scale  # two stacks, one after the other
+@pytest.mark.timeout(900)
 def test_a_copy_of_the_storage_and_the_secrets_bring_everything_back(
     tmp_path: Path, catalogue: str, sample: Path
 ) -> None:

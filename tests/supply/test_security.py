@@ -31,7 +31,7 @@ def faults(page: str) -> list[str]:
     """What SECURITY.md says and does not hold."""
     found = []
     for threat, control, tests in (row if len(row) == 3 else [row[0], "", ""] for row in rows(page)):
-        modules = [told for told in CODE.findall(control) if told.endswith(".py")]
+        modules = [told for told in CODE.findall(control) if told.endswith((".py", ".yaml"))]
         named = CODE.findall(tests)
         found += [f"{threat}: no {what}" for what, there in (("module", modules), ("test", named)) if not there]
         found += [f"{threat}: {module} is not there" for module in modules if not (ROOT / module).is_file()]
