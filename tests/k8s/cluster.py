@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 MANIFESTS: Final = ROOT / "k8s"
 OVERLAYS: Final = ("dev", "prod-cpu", "prod-gpu")
 NAMESPACE: Final = "cityzones"
-WORKLOADS: Final = ("Deployment", "StatefulSet", "Job")
+WORKLOADS: Final = ("Deployment", "StatefulSet", "Job", "CronJob")
 SERVERS: Final = ("Deployment", "StatefulSet")
 
 Thing = dict[str, Any]
@@ -92,7 +92,8 @@ class Cluster:
         raise KeyError(f"{kind}/{name}")
 
     def pods(self, *kinds: str) -> list[Pod]:
-        return [Pod(thing, thing["spec"]["template"]) for thing in self.of(*(kinds or WORKLOADS))]
+        found = [(thing, thing["spec"]) for thing in self.of(*(kinds or WORKLOADS))]
+        return [Pod(thing, spec.get("jobTemplate", {"spec": spec})["spec"]["template"]) for thing, spec in found]
 
     def pod(self, name: str) -> Pod:
         return next(pod for pod in self.pods() if pod.name == name)

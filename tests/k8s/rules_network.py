@@ -23,7 +23,7 @@ _HIDDEN = (
     "fd00:ec2::254",
 )
 _MAPPING = ("worker-jobs", "worker-blocks", "worker-interactive")
-_ONLINE = {*_MAPPING, "worker-callbacks", "api"}
+_ONLINE = {*_MAPPING, "worker-callbacks", "api", "doctor"}
 
 
 class Peer(NamedTuple):
@@ -123,7 +123,7 @@ def triton_reached(cluster: Cluster) -> Iterator[str]:
     if int(port) not in leads:
         yield f"the service {host} does not answer at {port}"
         return
-    for name in (*_MAPPING, "api"):
+    for name in (*_MAPPING, "api", "doctor"):
         if not _meets(cluster, cluster.pod(name), triton, leads[int(port)]):
             yield f"{name} does not reach triton"
     for name in ("worker-callbacks", "worker-upkeep", "beat", "publish-models"):
