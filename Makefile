@@ -11,7 +11,7 @@ NPM = PATH="$(CURDIR)/.node/bin:$$PATH" npm --prefix web
 PAGE = service/static/web/index.html
 PAGE_SOURCES := $(shell find web/src web/tools web/index.html web/vite.config.ts web/tsconfig.json -type f)
 
-.PHONY: demo up web bento pictures test test-scale test-ceph lint sbom audit train-demo environments clean
+.PHONY: demo up web bento pictures test test-scale test-ceph k8s-advice lint sbom audit train-demo environments clean
 
 demo: environments  ## map the procedural sample city and check the map
 	@.venv/bin/cityzones demo --out $(OUT)
@@ -38,6 +38,9 @@ test-scale: environments .venv/.tools web  ## the tests of more machines, load a
 
 test-ceph: environments .venv/.tools  ## links, storage and a whole job on Ceph's gateway; see docs/development.md
 	.venv/bin/pytest -m ceph
+
+k8s-advice: .checkov/.runtime .venv/.tools  ## what Checkov says of the manifests in k8s/
+	.venv/bin/pytest tests/k8s/test_advice.py
 
 pictures: environments .venv/.tools web  ## take the pictures of the web page that the documents show
 	.venv/bin/python -m tests.browser.pictures
@@ -80,6 +83,12 @@ environments: .venv/.runtime .triton/.runtime
 	@.triton/bin/python $(PIP) --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
+.checkov/.runtime: requirements/checkov.txt
+	@echo "Building .checkov (advice on Kubernetes manifests) …"
+	@$(PYTHON) -m venv .checkov
+	@.checkov/bin/python $(PIP) --require-hashes -r requirements/checkov.txt
+	@touch $@
+
 $(PAGE): web/node_modules/.runtime $(PAGE_SOURCES)
 	@echo "Building the web page …"
 	@$(NPM) run --silent build
@@ -96,4 +105,4 @@ web/node_modules/.runtime: web/package-lock.json $(NODE)
 	@touch $@
 
 clean:  ## drop environments, caches and what the demo made
-	rm -rf .venv .triton .node .cityzones $(OUT) web/node_modules service/static/web .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .triton .node .checkov .cluster-tools .cityzones $(OUT) web/node_modules service/static/web .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
