@@ -132,8 +132,8 @@ def _health(compose: Compose) -> Iterator[str]:
         check = told.get("healthcheck", {})
         if check.get("disable") and name not in WITHOUT_HEALTH:
             yield f"{name}: healthcheck is off"
-        if "test" not in check and "cityzones-" not in told["image"]:
-            yield f"{name}: healthcheck is missing, and its image brings none of ours"
+        if "test" not in check and name not in WITHOUT_HEALTH:
+            yield f"{name}: healthcheck is missing"
         for other, how in told.get("depends_on", {}).items():
             yield from _awaited(compose, name, other, how["condition"])
 

@@ -120,6 +120,7 @@ def _top(key: str, name: str) -> Change:
         (_without("callbacks", "mem_limit"), "callbacks: schema"),
         (_without("callbacks", "cpus"), "callbacks: schema"),
         (_without("valkey", "healthcheck"), "valkey: healthcheck"),
+        (_without("blocks", "healthcheck"), "blocks: healthcheck"),
         (_service("api", "healthcheck", {"disable": True}), "api: healthcheck"),
         (_service("api", "depends_on", {"redis": {"condition": "service_healthy"}}), "api: depends on redis"),
         (_service("api", "depends_on", {"beat": {"condition": "service_healthy"}}), "api: depends on beat"),
