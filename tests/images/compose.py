@@ -179,9 +179,13 @@ def _declared(compose: Compose) -> Iterator[str]:
 def _valkey(compose: Compose) -> Iterator[str]:
     told = compose.services["valkey"]["command"]
     pairs = set(itertools.pairwise(told))
-    for pair in (("--appendonly", "yes"), ("--maxmemory-policy", "noeviction")):
+    for pair in (
+        ("--appendonly", "yes"),
+        ("--maxmemory-policy", "noeviction"),
+        ("--requirepass", "${VALKEY_PASSWORD}"),
+    ):
         if pair not in pairs:
-            yield f"valkey: {' '.join(pair)} is missing: jobs would be lost"
+            yield f"valkey: {' '.join(pair)} is missing"
 
 
 def _reach(compose: Compose) -> Iterator[str]:

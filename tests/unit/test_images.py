@@ -133,6 +133,7 @@ def _top(key: str, name: str) -> Change:
         (_service("jobs", "networks", ["everywhere"]), "jobs: network everywhere"),
         (_top("volumes", "models"), "volume models"),
         (_command("valkey", "noeviction", "allkeys-lru"), "noeviction"),
+        (_command("valkey", "--requirepass", "--user"), "requirepass"),
         (_command("valkey", "--appendonly", "--dbfilename"), "appendonly"),
         (_service("api", "ports", ["3000:3000"]), "api: ports"),
         (_service("jobs", "stop_grace_period", "20s"), "jobs: stop_grace_period"),
@@ -151,7 +152,7 @@ def test_the_example_of_settings_names_settings_and_holds_no_secret() -> None:
     told = dict(line.lstrip("#").split("=", 1) for line in lines if "=" in line and " " not in line)
     assert unknown_names(told) == []
     assert unknown_names(["CITYZONES_LINK_SECRETS"]) == ["CITYZONES_LINK_SECRETS"]
-    assert [name for name, value in told.items() if name.endswith(("_SECRET", "_KEY")) and value] == []
+    assert [name for name, value in told.items() if name.endswith(("_SECRET", "_KEY", "_PASSWORD")) and value] == []
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
