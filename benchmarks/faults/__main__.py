@@ -1,13 +1,14 @@
 """The long matrix of faults: every one strikes an installation at work, and nothing may be lost, differ or stay behind.
 
-    python -m benchmarks.faults [--jobs 24] [--only killed] [--rounds 1]
+    python -m benchmarks.faults [--jobs 24] [--only killed] [--rounds 1] [--storage ceph]
 
-starts S3 (OpenStack Swift behind a proxy), Valkey, Triton, beat and two workers on this machine, maps some jobs
-undisturbed, and then maps the same jobs again for every fault, which strikes while they run. The last line is JSON:
-`jobs` that were accepted over all faults, `lost` of them (neither successful nor failed where that is right, with the
-cause told), `differing_outputs` (jobs whose outputs are not byte for byte those of the undisturbed run), `orphans`
-(keys in storage, memory in /dev/shm, processes), `worst_recovery_seconds` and a row for each fault. Seconds of
-recovery run from the end of the fault to the end of the last job that was open then; nothing is subtracted.
+starts S3 (Ceph's gateway where it is installed, else OpenStack Swift) behind a proxy, Valkey, Triton, beat and two
+workers on this machine, maps some jobs undisturbed, and then maps the same jobs again for every fault, which strikes
+while they run. The last line is JSON: `jobs` that were accepted over all faults, `lost` of them (neither successful
+nor, where that is right, failed with the cause told), `differing_outputs` (jobs whose outputs are not byte for byte
+those of the undisturbed run), `orphans` (keys in storage, memory in /dev/shm, processes), `worst_recovery_seconds` and
+a row for each fault. Seconds of recovery run from the end of the fault to the end of the last job that was open then;
+nothing is subtracted.
 It ends with status 1 where something was lost, differs or stayed.
 """
 
@@ -31,7 +32,9 @@ from tests.faults.rig.ground import requests, send_city
 from tests.faults.rig.installation import Installation
 from tests.faults.rig.matrix import IN_A_FOLDER, MATRIX
 from tests.faults.rig.mounted import small_disk
+from tests.faults.rig.stores import STORES
 from tests.faults.rig.trial import Fault, Outcome, Trial
+from tests.servers.ceph import missing_programs
 
 console = Console(stderr=True)
 SIDE = {"width": 3400, "height": 2900}
@@ -45,6 +48,7 @@ def main() -> None:
     words.add_argument("--rounds", type=int, default=1)
     words.add_argument("--only", default="", help="only faults whose name holds this")
     words.add_argument("--folder", type=Path, default=Path(".cityzones/benchmark-faults"))
+    words.add_argument("--storage", choices=sorted(STORES), default="ceph" if not missing_programs() else "swift")
     told = words.parse_args()
     told.folder.mkdir(parents=True, exist_ok=True)
     sample = make_sample(told.folder.resolve(), **SIDE)
@@ -53,24 +57,24 @@ def main() -> None:
     for faults, folder in ((MATRIX, None), (IN_A_FOLDER, told.folder.resolve() / "disk")):
         chosen = [fault for fault in faults * told.rounds if told.only in fault.name]
         if chosen:
-            with trial_of(told.folder.resolve(), sample, told.jobs, folder) as trial:
+            with trial_of(sample, told, folder) as trial:
                 seconds = seconds or trial.seconds
                 outcomes += [struck(trial, fault) for fault in chosen]
-    print(json.dumps(summary(outcomes, seconds, told.jobs)))
+    print(json.dumps(summary(outcomes, seconds, told)))
     sys.exit(0 if outcomes and all(outcome.clean for outcome in outcomes) else 1)
 
 
 @contextmanager
-def trial_of(folder: Path, sample: Path, jobs: int, disk: Path | None) -> Iterator[Trial]:
+def trial_of(sample: Path, told: argparse.Namespace, disk: Path | None) -> Iterator[Trial]:
     """Start an installation, on S3 or on a small disk, and map the jobs undisturbed."""
     with (
-        tempfile.TemporaryDirectory(prefix="run-", dir=folder) as name,
+        tempfile.TemporaryDirectory(prefix="run-", dir=told.folder.resolve()) as name,
         small_disk(disk, DISK_MIB) as chosen,
-        Installation(Path(name), told=chosen) as installation,
+        Installation(Path(name), storage=told.storage, told=chosen) as installation,
     ):
         city = send_city(installation.uploads, installation.settings, sample)
-        trial = Trial(installation, list(requests(city, sample, jobs)))
-        console.print(f"{jobs} jobs take {trial.seconds:.1f} s undisturbed", markup=False)
+        trial = Trial(installation, list(requests(city, sample, told.jobs)))
+        console.print(f"{told.jobs} jobs take {trial.seconds:.1f} s undisturbed", markup=False)
         yield trial
 
 
@@ -81,7 +85,7 @@ def struck(trial: Trial, fault: Fault) -> Outcome:
     return outcome
 
 
-def summary(outcomes: list[Outcome], seconds: float, jobs: int) -> dict[str, Any]:
+def summary(outcomes: list[Outcome], seconds: float, told: argparse.Namespace) -> dict[str, Any]:
     """Return the JSON line."""
     return {
         "jobs": sum(outcome.jobs for outcome in outcomes),
@@ -90,7 +94,8 @@ def summary(outcomes: list[Outcome], seconds: float, jobs: int) -> dict[str, Any
         "orphans": sum(len(outcome.orphans) for outcome in outcomes),
         "worst_recovery_seconds": max((outcome.recovery_seconds for outcome in outcomes), default=None),
         "undisturbed_seconds": round(seconds, 1),
-        "jobs_each": jobs,
+        "jobs_each": told.jobs,
+        "storage": told.storage,
         "faults": [asdict(outcome) for outcome in outcomes],
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.rig.installation import Host, Installation
-from tests.faults.rig.processes import kill_one, kill_server
+from tests.faults.rig.processes import kill_one
 from tests.faults.rig.proxy import Arrival, Gate, Weather
 from tests.faults.rig.trial import Fault, Struck, Trial
 
@@ -103,12 +103,11 @@ def killed_storage(seconds: float) -> Fault:
 
     def strike(installation: Installation, trial: Trial) -> Struck:
         _halfway(installation, trial, "block")
-        assert installation.swift._process is not None
-        kill_server(installation.swift._process)
+        installation.s3.kill()
         installation.proxy.let_go()
         installation.proxy.stop()
         time.sleep(seconds)
-        installation.swift.start()
+        installation.s3.revive()
         installation.proxy.start()
         return Struck(time.monotonic())
 

@@ -13,6 +13,9 @@ from typing import Any, Self
 
 import httpx
 import psutil
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from jobs.live import LiveJobs, connect
 from jobs.queue import BLOCKS, INTERACTIVE, JOBS, QUEUES, JobQueue, enqueue, make_app
@@ -30,8 +33,8 @@ from service.stack.process import GuardedProcess, free_port
 from service.stack.triton import EmbeddedTriton
 from tests.faults.rig.processes import family_of, kill_server, owner_of
 from tests.faults.rig.proxy import Arrival, Proxy
+from tests.faults.rig.stores import make_store
 from tests.faults.rig.valkey import MortalValkey
-from tests.servers.swift import SwiftServer
 
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "shared"
@@ -50,7 +53,10 @@ class Host:
 class Installation:
     """`with Installation(folder) as installation`. Every part lies in the folder; what works sees S3 by the proxy."""
 
-    def __init__(self, folder: Path, *, hosts: int = 2, told: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, hosts: int = 2, storage: str = "swift", told: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare one with that many hosts; `storage` is one of `STORES`, `told` are settings of everything there."""
         self.folder = folder
         self._told = dict(told or {})
         self._number = hosts
@@ -60,8 +66,8 @@ class Installation:
         self.hosts: list[Host] = []
         self.killed: list[psutil.Process] = []
         self.api: GuardedProcess | None = None
-        self.swift = SwiftServer(folder / "s3")
-        self.proxy = Proxy(lambda: self.swift.endpoint)
+        self.s3 = make_store(storage, folder / "s3")
+        self.proxy = Proxy(lambda: self.s3.endpoint)
         self.valkey = MortalValkey(folder / "valkey")
         self.triton: EmbeddedTriton | None = None
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -78,8 +84,8 @@ class Installation:
         self.stop()
 
     def _start(self) -> None:
-        self._stack.enter_context(self.swift)
-        self.swift.create_bucket(BUCKET)
+        self._stack.enter_context(self.s3)
+        self.s3.create_bucket(BUCKET)
         self._stack.enter_context(self.proxy)
         self._stack.callback(self.valkey.stop)
         self.valkey.start()
@@ -100,7 +106,7 @@ class Installation:
     def variables(self) -> dict[str, str]:
         """The settings of everything that works here, as environment variables."""
         assert self.triton is not None
-        return self.swift.settings | {
+        return self.s3.settings | {
             "CITYZONES_S3_ENDPOINT": self.proxy.url,
             "CITYZONES_STORAGE_URL": f"s3://{BUCKET}",
             "CITYZONES_BROKER_URL": self.valkey.url(0),
@@ -118,7 +124,7 @@ class Installation:
     @property
     def settings(self) -> Settings:
         """The settings this process has: it sees S3 itself, so that no fault of the proxy's hits it."""
-        return Settings.of_environment(self.variables | {"CITYZONES_S3_ENDPOINT": self.swift.endpoint})
+        return Settings.of_environment(self.variables | {"CITYZONES_S3_ENDPOINT": self.s3.endpoint})
 
     @property
     def store(self) -> JobStore:
@@ -176,9 +182,15 @@ class Installation:
     def wait_for_hosts(self, seconds: float = 60.0) -> None:
         """Wait until every host answers."""
         app, limit = make_app(self.settings), time.monotonic() + seconds
-        while len(app.control.ping(timeout=0.5)) < len(self.hosts):
+        while not self._all_answer(app):
             if time.monotonic() > limit:
                 raise TimeoutError([host.process.tail() for host in self.hosts])
+
+    def _all_answer(self, app: Celery) -> bool:
+        try:
+            return len(app.control.ping(timeout=0.5)) >= len(self.hosts)
+        except (RedisError, OperationalError):  # a connection kept from before Valkey was killed
+            return False
 
     def kill_host(self, host: Host) -> None:
         """Kill a worker, main process and all, and start another in its place."""
