@@ -32,9 +32,8 @@ from tests.faults.rig.ground import requests, send_city
 from tests.faults.rig.installation import Installation
 from tests.faults.rig.matrix import IN_A_FOLDER, MATRIX
 from tests.faults.rig.mounted import small_disk
-from tests.faults.rig.stores import STORES
+from tests.faults.rig.stores import STORES, quickest_store
 from tests.faults.rig.trial import Fault, Outcome, Trial
-from tests.servers.ceph import missing_programs
 
 console = Console(stderr=True)
 SIDE = {"width": 3400, "height": 2900}
@@ -48,7 +47,7 @@ def main() -> None:
     words.add_argument("--rounds", type=int, default=1)
     words.add_argument("--only", default="", help="only faults whose name holds this")
     words.add_argument("--folder", type=Path, default=Path(".cityzones/benchmark-faults"))
-    words.add_argument("--storage", choices=sorted(STORES), default="ceph" if not missing_programs() else "swift")
+    words.add_argument("--storage", choices=sorted(STORES), default=quickest_store())
     told = words.parse_args()
     told.folder.mkdir(parents=True, exist_ok=True)
     sample = make_sample(told.folder.resolve(), **SIDE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.stack.process import GuardedProcess
 from tests.faults.rig.processes import kill_server
-from tests.servers.ceph import START_TIMEOUT, CephServer
+from tests.servers.ceph import START_TIMEOUT, CephServer, missing_programs
 from tests.servers.swift import SwiftServer
 
 
@@ -44,3 +44,8 @@ STORES = {"swift": MortalSwift, "ceph": MortalCeph}
 def make_store(kind: str, folder: Path) -> MortalSwift | MortalCeph:
     """Return a server of a kind, not started."""
     return STORES[kind](folder)
+
+
+def quickest_store() -> str:
+    """Return the kind that answers quickest of those that are installed."""
+    return "swift" if missing_programs() else "ceph"
