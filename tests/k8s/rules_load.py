@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from jobs.queue import INTERACTIVE, QUEUES, make_app
+from jobs.lengths import running_key
+from jobs.queue import INTERACTIVE, POOLED, QUEUES, make_app
 from jobs.settings import Settings
 from tests.k8s.cluster import Cluster, Pod, Rule, Thing, mebibytes, variables
 
-# Where the pool of work keeps what is being done, a field a piece.
-RUNNING = "cityzones:running:"
 _HALF_AN_HOUR = 1800
 
 
@@ -100,7 +99,7 @@ def waiting_and_running(cluster: Cluster) -> Iterator[str]:
             continue
         if {t["name"]: _looked_up(cluster, t) for t in scaler["spec"]["triggers"]} != {
             "waiting": ("CITYZONES_BROKER_URL", queue),
-            "running": ("CITYZONES_LIVE_URL", f"{RUNNING}{queue}"),
+            "running": ("CITYZONES_LIVE_URL", running_key(queue)),
         }:
             yield f"{pod.name} does not follow what waits and what runs"
         told = scaler["spec"]["advanced"].get("scalingModifiers", {})
@@ -134,7 +133,7 @@ def wakes_together(cluster: Cluster) -> Iterator[str]:
     model_server = cluster.autoscaled.get("triton")
     if model_server is None or model_server["spec"]["minReplicaCount"] > 0:
         return
-    for queue in ("jobs", "blocks", INTERACTIVE):
+    for queue in POOLED:
         pod, scaler = _workers(cluster)[queue], cluster.autoscaled[f"worker-{queue}"]
         if scaler["spec"]["minReplicaCount"]:
             yield f"a worker of {queue} is left without the model server"
@@ -143,7 +142,7 @@ def wakes_together(cluster: Cluster) -> Iterator[str]:
         if not any("models probe" in " ".join(c["args"]) for c in pod.spec.get("initContainers", [])):
             yield f"workers of {queue} do not wait for the model server"
         looked = {_looked_up(cluster, t)[1] for t in model_server["spec"]["triggers"] if t["type"] == "redis"}
-        if not {queue, f"{RUNNING}{queue}"} <= looked:
+        if not {queue, running_key(queue)} <= looked:
             yield f"work in {queue} does not wake the model server"
 
 
@@ -177,7 +176,7 @@ def models_published(cluster: Cluster) -> Iterator[str]:
 def sized_as_measured(cluster: Cluster) -> Iterator[str]:
     """docs/scale.md: no process of a worker took more than 553 MiB at 1,600 km2."""
     for queue, pod in _workers(cluster).items():
-        mapping = queue in {"jobs", "blocks", INTERACTIVE}
+        mapping = queue in POOLED
         worker = pod.container("worker")
         need = 553 * int(variables(worker)["PROCESSES"]) if mapping else 340
         if mebibytes(worker["resources"]["limits"]["memory"]) < 1.3 * need:
