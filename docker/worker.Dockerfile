@@ -41,7 +41,8 @@ ENV PATH=/opt/cityzones/bin:/usr/local/bin:/usr/bin:/bin \
     CITYZONES_LOG_FORMAT=json \
     CITYZONES_WORKER_PORT=9100
 # What runs is imported once where it will run: a library that the base lacks ends the build, not a job.
-RUN python -c "import sys; assert sys.version_info[:2] == (3, 11), sys.version" && python -c "import worker.tasks, service.cli"
+RUN python -c "import sys; assert sys.version_info[:2] == (3, 11), sys.version" && python -c "import worker.tasks, service.cli" \
+    && rm -rf /tmp/*
 WORKDIR /tmp
 ARG VERSION=0
 ARG REVISION=unknown
