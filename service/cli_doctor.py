@@ -18,7 +18,7 @@ from rich.text import Text
 
 from jobs.settings import Settings
 from service.cli_map import FAILED, AsJson, console
-from service.doctor.findings import Finding
+from service.doctor.findings import Finding, State
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "red"}
 
@@ -60,7 +60,7 @@ def _disagreement(fault: ErrorDetails) -> Finding:
     return Finding("settings", name, "fault", fault["msg"], "see docs/settings.md; nothing starts with these settings")
 
 
-def _show(found: Sequence[Finding], counts: Counter[str]) -> None:
+def _show(found: Sequence[Finding], counts: Counter[State]) -> None:
     table = Table("area", "check", "", "found", "what to do")
     for finding in found:
         state = Text(finding.state, style=_STYLES[finding.state])

@@ -46,7 +46,7 @@ class Tenant:
     ids: dict[str, list[str]] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, **told: Any) -> httpx.Response:
-        headers = told.pop("headers", {})
+        headers = {"X-Request-ID": "the-same"} | told.pop("headers", {})
         return self.api.ask(method, path, headers=self.headers | headers, **told)
 
     @property
