@@ -39,10 +39,15 @@ def faults(page: str) -> list[str]:
             path, _, name = test.partition("::")
             if not (ROOT / path).is_file() or not name.startswith("test_") or name not in functions(ROOT / path):
                 found.append(f"{threat}: {test} is not there")
+    return found + names(page, ROOT)
+
+
+def names(page: str, folder: Path) -> list[str]:
+    """What a page names and is not there: settings, and files that it links to from its folder."""
     settings = {f"CITYZONES_{name.upper()}" for name in Settings.model_fields}
-    found += [f"{each} is no setting" for each in re.findall(r"CITYZONES_[A-Z_0-9]+", page) if each not in settings]
-    links = re.findall(r"\]\(([^)#]+)\)", page)
-    return found + [f"{link} is not there" for link in links if not (ROOT / link).is_file()]
+    found = [f"{each} is no setting" for each in re.findall(r"CITYZONES_[A-Z_0-9]+", page) if each not in settings]
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if "://" not in link]
+    return found + [f"{link} is not there" for link in links if not (folder / link).is_file()]
 
 
 def test_every_threat_has_a_control_and_a_test_that_are_there() -> None:
@@ -66,3 +71,10 @@ def test_every_threat_has_a_control_and_a_test_that_are_there() -> None:
 def test_what_is_not_there_is_told(old: str, new: str, fault: str) -> None:
     assert old in PAGE
     assert [told for told in faults(PAGE.replace(old, new)) if fault.replace("`", "") in told]
+
+
+def test_pages_for_operators_name_what_is_there() -> None:
+    pages = [ROOT / "docs/operations.md", *sorted((ROOT / "docs/operations").glob("*.md"))]
+    assert len(pages) == 6
+    assert {page.name: names(page.read_text(), page.parent) for page in pages} == {page.name: [] for page in pages}
+    assert names("[a](gone.md) `CITYZONES_GONE`", ROOT) == ["CITYZONES_GONE is no setting", "gone.md is not there"]
