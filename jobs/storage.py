@@ -66,6 +66,10 @@ class Storage:
             return LocalStore(self.folder / prefix, mkdir=True, automatic_cleanup=True)
         return _s3(self._settings, None, prefix)
 
+    def ask(self, call: Callable[[], T]) -> T:
+        """Return what a call returns that reaches into `below` by another library, tried again as all others are."""
+        return _retry(call)
+
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
         attributes = None if self._settings.stores_locally else _attributes(key, content_type)

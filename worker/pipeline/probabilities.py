@@ -38,18 +38,18 @@ def create_array(
     """
     grid, step = plan.pixel_grid, card.geometry.step
     side = plan.block_pixels // step
+    described = {
+        "shape": (len(names), math.ceil(grid.height / step), math.ceil(grid.width / step)),
+        "chunks": (len(names), side, side),
+        "dtype": "uint8",
+        "compressors": ZstdCodec(level=3),
+        "fill_value": 0,
+        "dimension_names": (dimension, "y", "x"),
+        "attributes": {"classes" if dimension == "class" else "layers": names, "crs": grid.crs, "step": step,
+                       **attributes, "transform": list(grid.transform)[:6]},
+    }  # fmt: skip
     with contextlib.suppress(ContainsArrayError):
-        zarr.create_array(
-            _store(storage, key),
-            shape=(len(names), math.ceil(grid.height / step), math.ceil(grid.width / step)),
-            chunks=(len(names), side, side),
-            dtype="uint8",
-            compressors=ZstdCodec(level=3),
-            fill_value=0,
-            dimension_names=(dimension, "y", "x"),
-            attributes={"classes" if dimension == "class" else "layers": names, "crs": grid.crs, "step": step,
-                        **attributes, "transform": list(grid.transform)[:6]},
-        )  # fmt: skip
+        storage.ask(lambda: zarr.create_array(_store(storage, key), **described))
 
 
 def write(
@@ -57,13 +57,13 @@ def write(
 ) -> None:
     """Write one block's chunk, (layer, node row, node column), of the probabilities or of the array below `key`."""
     rows, columns = _nodes(block, card)
-    _open(storage, key or path(plan.job))[:, rows, columns] = values
+    storage.ask(lambda: _open(storage, key or path(plan.job)).set_basic_selection(np.s_[:, rows, columns], values))
 
 
 def read(storage: Storage, plan: Plan, card: Card, block: Block, *, key: str | None = None) -> Probabilities:
     """Read one block's chunk back."""
     rows, columns = _nodes(block, card)
-    return np.asarray(_open(storage, key or path(plan.job))[:, rows, columns], np.uint8)
+    return _window(storage, key or path(plan.job), rows, columns)
 
 
 def read_filtered(storage: Storage, plan: Plan, card: Card, block: Block) -> Probabilities:
@@ -78,7 +78,8 @@ def read_filtered(storage: Storage, plan: Plan, card: Card, block: Block) -> Pro
     lattice = plan.pixel_grid.resolution * card.geometry.step
     halo = reach(lattice, scale)
     top, left = max(0, rows.start - halo), max(0, columns.start - halo)
-    wide = np.asarray(_open(storage, path(plan.job))[:, top : rows.stop + halo, left : columns.stop + halo], np.uint8)
+    around = slice(top, rows.stop + halo), slice(left, columns.stop + halo)
+    wide = _window(storage, path(plan.job), *around)
     smoothed = smooth(wide, resolution=lattice, classes=card.classes, scale=scale)
     return smoothed[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
@@ -121,6 +122,11 @@ def _nodes(block: Block, card: Card) -> tuple[slice, slice]:
 def _store(storage: Storage, key: str) -> ObjectStore[Any]:
     """Return the array's own root: below a common one Zarr would describe every folder on the way."""
     return ObjectStore(storage.below(key))
+
+
+def _window(storage: Storage, key: str, rows: slice, columns: slice) -> Probabilities:
+    """Return a part of the array below `key`, (layer, node row, node column)."""
+    return np.asarray(storage.ask(lambda: _open(storage, key)[:, rows, columns]), np.uint8)
 
 
 def _open(storage: Storage, key: str) -> Any:
