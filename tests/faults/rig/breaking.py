@@ -197,11 +197,12 @@ def delivered_twice() -> Fault:
             while (plan := installation.store.plan(job)) is None:
                 time.sleep(0.1)
             installation.repeat_blocks(job, [block.id for block in plan.blocks])
-        over = time.monotonic()
-        trial.wait(120.0)
-        installation.hand_in(*trial.jobs)
-        installation.repeat_planning(*trial.jobs)
-        return Struck(over)
+
+        def once_more() -> None:
+            installation.hand_in(*trial.jobs)
+            installation.repeat_planning(*trial.jobs)
+
+        return Struck(time.monotonic(), afterwards=once_more)
 
     return Fault("every message twice", strike)
 
@@ -237,10 +238,7 @@ def jumping_clock(seconds: float) -> Fault:
         installation.proxy.let_go()
         time.sleep(5.0)
         clock.write_text(f"-{seconds:.0f}\n")
-        struck = Struck(time.monotonic())
-        trial.wait(180.0)
-        _replace(installation, list(installation.hosts), {})
-        return struck
+        return Struck(time.monotonic(), afterwards=lambda: _replace(installation, list(installation.hosts), {}))
 
     return Fault(f"clocks jump {seconds:g} s ahead and behind", strike)
 

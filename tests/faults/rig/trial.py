@@ -26,17 +26,22 @@ _IDLE: Final = Load(waiting=0, running=0)
 _POLL: Final = 0.25
 
 
+def _nothing() -> None:
+    """Leave all as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Struck:
     """What a fault says of itself: when it was over, which jobs were to fail with which code, and which it made.
 
-    `kept` are ids of what else it has put into storage for good.
+    `kept` are ids of what else it has put into storage for good; `afterwards` is done once the jobs have ended.
     """
 
     over: float
     failing: Mapping[str, str] = field(default_factory=dict)
     made: Sequence[str] = ()
     kept: Sequence[str] = ()
+    afterwards: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class Trial:
         struck = fault.strike(self.installation, self)
         self.wait(seconds)
         ended = time.monotonic()
+        struck.afterwards()
         self._settle()
         lost = [job for job in self.jobs if not self._ended_well(job, struck)]
         differing = [job for job in self.jobs if job not in struck.failing and self._differs(job)]
