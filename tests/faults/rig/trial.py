@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -96,9 +97,9 @@ class Trial:
         """Do the jobs again while the fault strikes, wait for them that long after it, and judge."""
         self._reset(self.jobs)
         started = time.monotonic()
-        struck = fault.strike(self.installation, self)
-        self.wait(seconds)
-        ended = time.monotonic()
+        with self._watching() as seen:
+            struck = fault.strike(self.installation, self)
+            self.wait(seconds)
         struck.afterwards()
         self._settle()
         lost = [job for job in self.jobs if not self._ended_well(job, struck)]
@@ -110,7 +111,7 @@ class Trial:
         self._forget(struck.made)
         return Outcome(
             fault.name, len(self.jobs) + len(struck.made), tuple(lost), tuple(differing), tuple(orphans),
-            round(max(0.0, ended - struck.over), 1), round(ended - started, 1),
+            round(max(0.0, seen[-1] - struck.over), 1), round(seen[-1] - started, 1),
         )  # fmt: skip
 
     def _reset(self, jobs: Sequence[str]) -> None:
@@ -138,6 +139,25 @@ class Trial:
                     return
             time.sleep(_POLL)
 
+    @contextmanager
+    def _watching(self) -> Iterator[list[float]]:
+        """Yield a list whose last item is the moment when a job was last seen open."""
+        seen, over = [time.monotonic()], threading.Event()
+
+        def watch() -> None:
+            while not over.wait(_POLL):
+                with suppress(StorageUnavailable, OSError):
+                    if self.installation.store.storage.keys("open"):
+                        seen[0] = time.monotonic()
+
+        thread = threading.Thread(target=watch, name="watching", daemon=True)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            thread.join()
+
     def wait_for(self, *jobs: str, seconds: float) -> None:
         """Wait until these jobs have ended; raises TimeoutError."""
         limit, store = time.monotonic() + seconds, self.installation.store
@@ -149,10 +169,11 @@ class Trial:
     def _settle(self) -> None:
         """Wait until no work waits and none is done, also of what came late or twice; raises TimeoutError."""
         pool, limit = self.installation.queue.pool, time.monotonic() + 60.0
-        while any(pool.load(name) != _IDLE for name in POOLED):
-            if time.monotonic() > limit:
-                raise TimeoutError({name: pool.load(name) for name in POOLED})
-            time.sleep(_POLL)
+        with self.installation.valkey.client(0) as client:
+            while any(pool.load(name) != _IDLE or client.llen(name) for name in POOLED):
+                if time.monotonic() > limit:
+                    raise TimeoutError({name: pool.load(name) for name in POOLED})
+                time.sleep(_POLL)
 
     def _ended_well(self, job: str, struck: Struck) -> bool:
         store = self.installation.store
