@@ -68,7 +68,7 @@ class Storage:
 
     def ask(self, call: Callable[[], T]) -> T:
         """Return what a call returns that reaches into `below` by another library, tried again as all others are."""
-        return _retry(call)
+        return _retry("array", call)
 
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""

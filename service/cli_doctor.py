@@ -43,7 +43,7 @@ def doctor(
         found = examine(Settings(), skipped=skip or [])
     except ValidationError as error:
         found = [_disagreement(fault) for fault in error.errors()]
-    counts: Counter[str] = Counter(finding.state for finding in found)
+    counts = Counter(finding.state for finding in found)
     if as_json:
         findings = [asdict(finding) for finding in found]
         told = {"faults": counts["fault"], "warnings": counts["warning"], "findings": findings}

@@ -38,7 +38,7 @@ def create_array(
     """
     grid, step = plan.pixel_grid, card.geometry.step
     side = plan.block_pixels // step
-    described = {
+    described: dict[str, Any] = {
         "shape": (len(names), math.ceil(grid.height / step), math.ceil(grid.width / step)),
         "chunks": (len(names), side, side),
         "dtype": "uint8",
