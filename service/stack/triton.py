@@ -30,17 +30,24 @@ RESTART_WINDOW: Final = 600.0
 PROBE_EVERY: Final = 6
 """Rounds of supervision between two real inferences; the others only look at the processes."""
 _NOT_STARTED: Final = "the embedded Triton has not been started; use it in a with statement"
+ANSWER_SECONDS: Final = 120
+"""What an answer may take before a connection that is to be renewed is cut; as long as CITYZONES_TRITON_TIMEOUT."""
 _STUB: Final = "triton_python_backend_stub"
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a server listens: the address, and the ports of HTTP, gRPC and metrics."""
+    """Where a server listens: the address, and the ports of HTTP, gRPC and metrics.
+
+    After `renew_seconds` clients connect anew, once what they have asked is answered: where several servers stand
+    behind one address, they would else stay with the one they met first. None: never.
+    """
 
     address: str
     http: int
     grpc: int
     metrics: int
+    renew_seconds: int | None = None
 
 
 class EmbeddedTriton:
@@ -276,7 +283,14 @@ class EmbeddedTriton:
             f"--http-restricted-api={RESTRICTED}:{KEY_HEADER}={self._key}",
             f"--grpc-restricted-protocol={RESTRICTED}:{KEY_HEADER}={self._key}",
             "--exit-timeout-secs=3",
+            *_renewals(told.renew_seconds),
         ]
+
+
+def _renewals(seconds: int | None) -> list[str]:
+    if seconds is None:
+        return []
+    return [f"--grpc-max-connection-age={seconds * 1000}", f"--grpc-max-connection-age-grace={ANSWER_SECONDS * 1000}"]
 
 
 def _children(pid: int, *, deep: bool) -> list[psutil.Process]:

@@ -22,7 +22,13 @@ from service.stack.triton import EmbeddedTriton, Listening
 from service.stack.triton_control import TritonControl
 
 LOG: Final = logging.getLogger(__name__)
-PORTS: Final = Listening("0.0.0.0", http=8000, grpc=8001, metrics=8002)  # noqa: S104 - a container's own addresses
+PORTS: Final = Listening(
+    "0.0.0.0",  # noqa: S104 - a container's own addresses
+    http=8000,
+    grpc=8001,
+    metrics=8002,
+    renew_seconds=60,
+)
 CHECK_SECONDS: Final = 8.0
 _LOOK_SECONDS: Final = 1.0
 
