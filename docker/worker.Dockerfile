@@ -23,7 +23,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 65532 cityzones \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin cityzones \
-    && install -d -o 65532 -g 65532 /data /scratch /models
+    && install -d -o 65532 -g 65532 /data /scratch /models /var/cache/cityzones/tensorrt
 COPY --from=build /opt/cityzones /opt/cityzones
 ENV PATH=/opt/cityzones/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \

@@ -98,7 +98,8 @@ def read_compose(over: str | None = None) -> Compose:
         return Compose("compose.yaml", document)
     above = yaml.safe_load((ROOT / over).read_text())
     for name, told in above["services"].items():
-        document["services"][name] |= told
+        base = document["services"][name]
+        document["services"][name] = base | told | {"volumes": [*base["volumes"], *told["volumes"]]}
     document["volumes"] |= above["volumes"]
     return Compose(over, document)
 
@@ -166,6 +167,15 @@ def _settings(compose: Compose) -> Iterator[str]:
             yield f"{name}: env_file is not .env, which stays out of the repository"
 
 
+def _owned(compose: Compose) -> Iterator[str]:
+    """A volume belongs to whom its folder belongs to in the image that first mounts it: ours must have the folder."""
+    worker = (ROOT / "docker" / "worker.Dockerfile").read_text()
+    for name, told in compose.services.items():
+        for _, _, place in (volume.partition(":") for volume in told.get("volumes", [])):
+            if "worker" in told["image"] and not re.search(rf"install -d [^\n]* {place.split(':')[0]}\b", worker):
+                yield f"{name}: volume at {place}, which the image has not made its user's"
+
+
 def _declared(compose: Compose) -> Iterator[str]:
     for name, told in compose.services.items():
         for volume in (volume.split(":")[0] for volume in told.get("volumes", [])):
@@ -212,6 +222,7 @@ COMPOSE_RULES: tuple[Rule, ...] = (
     _queues,
     _settings,
     _declared,
+    _owned,
     _valkey,
     _reach,
     _grace,

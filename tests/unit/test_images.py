@@ -130,6 +130,7 @@ def _top(key: str, name: str) -> Change:
         (_service("jobs", "environment", {"CITYZONES_BROKER": "redis://valkey"}), "CITYZONES_BROKER"),
         (_service("jobs", "environment", {"CITYZONES_LINK_SECRET": "0123"}), "CITYZONES_LINK_SECRET is written"),
         (_service("jobs", "volumes", ["dat:/data"]), "jobs: volume dat"),
+        (_service("jobs", "volumes", ["data:/objects"]), "jobs: volume at /objects"),
         (_service("jobs", "networks", ["everywhere"]), "jobs: network everywhere"),
         (_top("volumes", "models"), "volume models"),
         (_command("valkey", "noeviction", "allkeys-lru"), "noeviction"),
