@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tests.faults.rig.installation import Host, Installation
+from tests.faults.rig.installation import ROOT, Host, Installation
 from tests.faults.rig.processes import kill_one
 from tests.faults.rig.proxy import Arrival, Gate, Weather
 from tests.faults.rig.trial import Fault, Struck, Trial
@@ -20,6 +20,7 @@ HALFWAY: Final = {"plan": "plan.json", "block": "probabilities.zarr/", "assemble
 POISONED: Final = "worker-lost"
 # Debian's package libfaketime: the time a process is told.
 CLOCK: Final = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+CLOCKED: Final = Path(__file__).with_name("clocked")
 _TRIES: Final = 8
 
 
@@ -230,7 +231,7 @@ def jumping_clock(seconds: float) -> Fault:
         clock.write_text("+0\n")
         told = {
             "LD_PRELOAD": str(CLOCK), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "PYTHONPATH": f"{CLOCKED}:{ROOT}",
         }  # fmt: skip
         _replace(installation, before, told)
         _halfway(installation, trial, "block")

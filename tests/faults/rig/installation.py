@@ -167,14 +167,15 @@ class Installation:
         enqueue(queue.app, ASSEMBLE, job)
 
     def add_host(self, environment: Mapping[str, str] | None = None) -> Host:
-        """Start one more worker."""
+        """Start one more worker; `environment` is for it alone, not for the guard that starts it."""
         self._made += 1
         name = f"host-{self._made}"
         home = self.folder / name
         home.mkdir()
         own = {"CITYZONES_SCRATCH": str(home / "scratch"), "TMPDIR": str(home)}
-        command = [*_celery("worker"), "-Q", ",".join((*QUEUES, INTERACTIVE)), "-c", "1", "-n", f"worker@{name}"]
-        process = self._launch(name, [*command, "-l", "WARNING", "--without-mingle"], own | dict(environment or {}))
+        told = ["env", *(f"{key}={value}" for key, value in (environment or {}).items())]
+        command = [*told, *_celery("worker"), "-Q", ",".join((*QUEUES, INTERACTIVE)), "-c", "1", "-n", f"worker@{name}"]
+        process = self._launch(name, [*command, "-l", "WARNING", "--without-mingle"], own)
         host = Host(name, home, process)
         self.hosts.append(host)
         return host
