@@ -37,7 +37,7 @@ from tests.faults.rig.trial import Fault, Outcome, Trial
 
 console = Console(stderr=True)
 SIDE = {"width": 3400, "height": 2900}
-DISK_MIB = 24
+DISK_MIB = 96
 
 
 def main() -> None:
