@@ -12,13 +12,12 @@ from typing import Annotated, Any, Final
 import httpx
 import typer
 
-from supply.locks import ROOT, pins
+from supply.locks import ROOT, locks, pins
 from supply.sbom import ask
 
 OSV: Final = "https://api.osv.dev/v1/query"
 # A release with advisories that stay: a service that knows none of it does not know what it is asked.
 _CANARY: Final = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "version": "2.4.1"}
-_LOCKS: Final = ("main", "triton", "dev", "node")
 
 
 class Outcome(IntEnum):
@@ -46,7 +45,7 @@ def ask_python(url: str, *, seconds: float = 15.0) -> Report:
         return Report(Outcome.UNREACHABLE, (f"{url} does not answer as an advisory service: {error!r}",))
     if not known:
         return Report(Outcome.UNREACHABLE, (f"{url} knows nothing of a release with advisories: no advisory service",))
-    reports = [_pip_audit(lock, url, seconds) for lock in _LOCKS]
+    reports = [_pip_audit(lock, url, seconds) for lock in locks()]
     lines = dict.fromkeys(line for report in reports for line in report.lines)
     return Report(worst(report.outcome for report in reports), tuple(lines))
 

@@ -20,7 +20,6 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _INTEGRITY: Final = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 _EXACT: Final = re.compile(r"\d+(\.\d+)+")
-_LOCKS: Final = ("main", "dev", "triton", "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,11 @@ def pins_of(text: str) -> tuple[list[Pin], list[str]]:
     return pins, faults
 
 
+def locks(root: Path = ROOT) -> list[str]:
+    """Return the names of all locks: requirements/<name>.txt."""
+    return sorted(path.stem for path in (root / "requirements").glob("*.txt"))
+
+
 def pins(lock: str, root: Path = ROOT) -> dict[str, Pin]:
     """Return the pins of requirements/<lock>.txt that apply here, by canonical name."""
     found, _ = pins_of((root / "requirements" / f"{lock}.txt").read_text())
@@ -103,7 +107,7 @@ def faults_of(root: Path = ROOT) -> list[str]:
     """Return a sentence for everything that is wrong with the locks below `root`; none where all is well."""
     faults: list[str] = []
     locked: dict[str, dict[str, Pin]] = {}
-    for lock in _LOCKS:
+    for lock in locks(root):
         found, wrong = pins_of((root / "requirements" / f"{lock}.txt").read_text())
         locked[lock] = {pin.name: pin for pin in found if pin.applies}
         if len(locked[lock]) != len([pin for pin in found if pin.applies]):

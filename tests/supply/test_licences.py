@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from supply.licences import UNKNOWN, Part, Policy, libraries, licence_of, packages, page, refused
-from supply.locks import ROOT
+from supply.locks import ROOT, pins
 from supply.sbom import Bill
 
 
@@ -20,6 +20,10 @@ def parts(bills: dict[str, Bill], policy: Policy) -> dict[str, list[Part]]:
 
 def test_everything_that_ships_may(parts: dict[str, list[Part]], policy: Policy) -> None:
     assert refused((part for group in parts.values() for part in group), policy) == []
+
+
+def test_what_starts_the_model_server_is_among_what_is_listed() -> None:
+    assert {pin.name for pin in pins("launcher").values()} <= set(pins("main"))
 
 
 def test_the_page_is_what_the_command_writes(parts: dict[str, list[Part]], policy: Policy) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supply.locks import ROOT, faults_of, pins, pins_of
+from supply.locks import ROOT, faults_of, locks, pins, pins_of
 
 DIGEST = "--hash=sha256:" + "a" * 64
 
@@ -23,6 +23,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_the_locks_are_whole() -> None:
     assert faults_of() == []
+    assert {"main", "dev", "triton", "node"} <= set(locks())
     assert pins("main")["bentoml"].version.public == "1.4.39"
 
 
