@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kombu.exceptions import ContentDisallowed
 
+from jobs.errors import QueueUnavailable, StorageUnavailable
 from jobs.queue import make_app
 from jobs.settings import Settings
 from service.stack.valkey import EmbeddedValkey
@@ -75,3 +76,15 @@ def test_a_step_that_takes_its_workers_down_fails_its_job_and_circles_no_more(se
     assert record.failure.code == "worker-lost"
     with step(context, job, "r0000c0000") as attempt:
         assert not attempt.wanted
+
+
+@pytest.mark.parametrize("away", [StorageUnavailable, QueueUnavailable])
+def test_an_outage_is_not_held_against_a_job_however_often_it_is_met(settings: Settings, away: type[Exception]) -> None:
+    store = store_of(settings)
+    context, job = Context(settings, make_app(settings)), new_job(store)
+    for _ in range(3 * ATTEMPTS):
+        met = step(context, job, "r0000c0000")
+        assert met.__enter__().wanted
+        error = away("it does not answer")
+        assert not met.__exit__(away, error, None), "it is raised on"
+    assert store.read(job).state != "failed"

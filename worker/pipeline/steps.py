@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from jobs.errors import ImageryUnavailable, InferenceUnavailable, QueueUnavailable, StorageUnavailable
@@ -88,6 +88,8 @@ def _settled(context: Context, job: str, name: str, outcome: Outcome) -> Iterato
         _leave(context, job)
     except (QueueUnavailable, StorageUnavailable):
         outcome.word = "retried"
+        with suppress(QueueUnavailable):
+            context.live.settled(job, name)  # no worker died of it
         raise
     except (InferenceUnavailable, ImageryUnavailable, WeightsUnavailable) as error:
         if attempt < ATTEMPTS:
