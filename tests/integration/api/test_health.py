@@ -42,7 +42,7 @@ def test_a_key_opens_versions_models_and_queues(settings: Settings) -> None:
     assert {model["id"] for model in told["models"]} == set(cards())
     assert all(model["precision"] and not model["ready"] for model in told["models"])
     assert told["queues"]["blocks"] == {"waiting": 2, "running": 1}
-    assert set(told["queues"]) == {"jobs", "blocks", "callbacks", "interactive"}
+    assert set(told["queues"]) == {"jobs", "blocks", "callbacks", "interactive", "upkeep"}
     assert all(part["milliseconds"] >= 0 for part in told["parts"].values())
 
 

@@ -57,7 +57,7 @@ def test_metrics_tell_the_lengths_of_queues_storage_and_the_build(api: Api, sett
     text = api.get("/metrics").text
     waiting = re.findall(r'cityzones_queue_waiting\{queue="(\w+)"\} (\S+)', text)
     assert sum(float(number) for _, number in waiting) == 1
-    assert {queue for queue, _ in waiting} == {"jobs", "blocks", "callbacks", "interactive"}
+    assert {queue for queue, _ in waiting} == {"jobs", "blocks", "callbacks", "interactive", "upkeep"}
     assert 'cityzones_queue_running{queue="blocks"} 2.0' in text
     assert 'cityzones_jobs_created_total{process="local-climate-zones"}' in text
     assert 'cityzones_storage_seconds_count{operation="create",outcome="done"}' in text

@@ -240,7 +240,7 @@ def test_workers_that_are_missing_and_a_beat_that_stopped_are_faults(tmp_path):
     with Valkey(tmp_path) as server:
         found = by_check(examine_workers(server.settings))
         assert {queue for queue, one in found.items() if one.state == "fault"} == {
-            "jobs", "blocks", "callbacks", "interactive", "beat",
+            "jobs", "blocks", "callbacks", "interactive", "upkeep", "beat",
         }  # fmt: skip
         assert "-Q blocks" in found["blocks"].mend
         redis.Redis(port=server.port, db=1).set("cityzones:tick", "2026-01-01T00:00:00+00:00")
