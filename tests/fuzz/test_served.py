@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ FILES = 700
 MOST_JOBS = 40
 MOST_MIB = 700
 PLACES = ("home", "tmp", "scratch")
+_DESK = re.compile(r"/scratch/process-[^/]+(/lock)?$")
 
 
 class Running:
@@ -55,8 +57,12 @@ class Running:
 
     @property
     def files(self) -> set[str]:
-        """Everything that lies where a library could have left something; scratch copies of live uploads included."""
-        return {str(path) for place in PLACES for path in (self.stack.folder / place).rglob("*")}
+        """Everything that lies where a library could have left something; scratch copies of live uploads included.
+
+        That a worker's process has taken a desk is nothing left: what lies on it is.
+        """
+        found = (path for place in PLACES for path in (self.stack.folder / place).rglob("*"))
+        return {str(path) for path in found if not _DESK.search(str(path))}
 
     def send(self, data: bytes) -> dict[str, Any] | None:
         """Send a file to both doors; returns its record where it is taken."""
