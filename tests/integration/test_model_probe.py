@@ -159,6 +159,8 @@ def test_the_image_s_server_says_that_its_repository_is_empty(tmp_path: Path) ->
 def test_the_image_s_server_ends_when_its_server_cannot_be_kept_up(repository: Path) -> None:
     ports = [str(free_port()) for _ in range(3)]
     with running("-c", _SERVE, "serve", str(repository), *ports) as server:
+        asking = [sys.executable, "-c", _SERVE, "check", str(repository), *ports]
+        assert eventually(lambda: not subprocess.run(asking, cwd=ROOT, check=False, capture_output=True).returncode)
         killed: set[int] = set()
         limit = time.monotonic() + 120
         while server.poll() is None and time.monotonic() < limit:

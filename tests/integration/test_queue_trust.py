@@ -88,3 +88,15 @@ def test_an_outage_is_not_held_against_a_job_however_often_it_is_met(settings: S
         error = away("it does not answer")
         assert not met.__exit__(away, error, None), "it is raised on"
     assert store.read(job).state != "failed"
+
+
+def test_a_log_that_could_not_be_kept_when_its_job_ended_is_kept_when_its_ticket_comes_back(settings: Settings) -> None:
+    store, away = store_of(settings), store_of(settings.model_copy(update={"live_url": "redis://127.0.0.1:1/1"}))
+    context, job = Context(settings, make_app(settings)), new_job(store)
+    store.logs.write(job, "plan", "one of its lines")
+    away.fail(job, StorageUnavailable("it does not answer"))
+    kept = f"jobs/{job}/log.jsonl"
+    assert store.storage.get(kept) is None
+    with step(context, job, "assemble") as attempt:
+        assert not attempt.wanted
+    assert b"one of its lines" in (store.storage.get(kept) or b"")

@@ -73,6 +73,7 @@ def _settled(context: Context, job: str, name: str, outcome: Outcome) -> Iterato
     if context.store.ended(job):
         outcome.word = "skipped"
         _leave(context, job)
+        context.store.logs.keep(job)  # where Redis was away when the job ended, it comes back with its ticket
         yield Attempt(wanted=False)
         return
     attempt = context.live.attempt(job, name)
