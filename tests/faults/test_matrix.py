@@ -6,31 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import breaking, breaking_api
-from tests.faults.rig.matrix import STEPS
+from tests.faults.rig import breaking
+from tests.faults.rig.matrix import general
 from tests.faults.rig.trial import Fault, Struck
 from tests.missing import without
 
 RECOVERY_SECONDS = 60
 
 QUICK = [breaking.killed_process("block"), breaking.delivered_twice()]
-LONG = [
-    breaking.killed_process("plan"),
-    breaking.killed_process("assemble"),
-    *(breaking.killed_host(step) for step in STEPS),
-    breaking.killed_model_server(),
-    breaking.killed_stub(),
-    breaking.killed_valkey(with_data=True),
-    breaking.killed_valkey(with_data=False),
-    breaking.flushed_valkey(),
-    breaking.killed_storage(10.0),
-    breaking.ailing_storage(8.0),
-    breaking.full_storage(5.0),
-    breaking.poisoned_block(),
-    breaking.rolling_restart(),
-    breaking_api.killed_before_queue(),
-    breaking_api.killed_in_upload(),
-]
+_QUICK_NAMES = {fault.name for fault in QUICK}
+LONG = [fault for fault in general(gone=10.0, ailing=8.0, full=5.0) if fault.name not in _QUICK_NAMES]
 
 
 def check(trial, fault):
