@@ -6,6 +6,7 @@ import hashlib
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,34 +34,39 @@ _RETRY_MILLISECONDS: Final = 2000
 class Streams:
     """The streams of one process: a bounded number, which all end when the process is told to.
 
+    A tenant may have as many as are free (the dynamic thresholds of Choudhury and Hahne 1998): alone half of all, and
+    however many others take, a tenant that comes anew still gets one.
+
     A server waits for open answers before it ends, and a stream would keep it waiting: so the first stream wraps the
     server's own signal handlers.
     """
 
     def __init__(self, most: int = MOST_STREAMS) -> None:
         self.most = most
-        self.open = 0
+        self.open: Counter[str] = Counter()
         self.ending = False
         self._wrapped = False
 
-    def check(self) -> None:
-        """Raise TooManyStreams where no more are to be had."""
-        if self.open >= self.most or self.ending:
-            msg = f"{self.open} streams of events are open here; ask for the job's status instead, or come again"
+    def check(self, tenant: str) -> None:
+        """Raise TooManyStreams where a tenant can have no more."""
+        own = self.open[tenant]
+        if own >= self.most - self.open.total() or self.ending:
+            msg = f"{own} streams of events of yours are open here; ask for the job's status instead, or come again"
             raise TooManyStreams(msg)
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a stream while it lasts."""
+    def one(self, tenant: str) -> Iterator[None]:
+        """Count a stream of a tenant's while it lasts."""
         if not self._wrapped and threading.current_thread() is threading.main_thread():
             self._wrapped = True
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._wrap(number)
-        self.open += 1
+        self.open[tenant] += 1
         try:
             yield
         finally:
-            self.open -= 1
+            self.open[tenant] -= 1
+            self.open += Counter()  # drops those who have none
 
     def _wrap(self, number: signal.Signals) -> None:
         before = signal.getsignal(number)
@@ -88,6 +94,7 @@ class Follower:
     """One client's view of a job. `seen` is the id of the last event it has."""
 
     job: str
+    tenant: str
     state: State
     streams: Streams
     seen: str | None
@@ -106,7 +113,7 @@ class Follower:
         What goes wrong on the way ends the stream: the client comes again and is answered with the problem.
         """
         end = time.monotonic() + _LONGEST_SECONDS
-        with self.streams.one():
+        with self.streams.one(self.tenant):
             yield format_sse_event(retry=_RETRY_MILLISECONDS)
             while time.monotonic() < end and not self.streams.ending:
                 try:

@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from jobs.logs import MOST_LINES
 from jobs.public.bodies import JSON, Link, LogLineBody, LogLines
-from service.access import OwnJob
+from service.access import OwnJob, Reader
 from service.events import MEDIA_TYPE, Follower, Streams
 from service.state import Parts
 
@@ -63,6 +63,7 @@ def job_logs(
 )
 async def job_events(
     job: OwnJob,
+    caller: Reader,
     request: Request,
     parts: Parts,
     last_event_id: Annotated[str | None, Header(description="the id of the last event seen")] = None,
@@ -72,8 +73,8 @@ async def job_events(
     Every event is the whole status, so one that was missed is made good by the next.
     """
     streams: Streams = request.app.state.streams
-    streams.check()
-    follower = Follower(job, parts, streams, last_event_id)
+    streams.check(caller.tenant)
+    follower = Follower(job, caller.tenant, parts, streams, last_event_id)
     if await follower.has_it_all():
         return Response(status_code=204)
     return StreamingResponse(follower.stream(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})

@@ -6,11 +6,14 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
 import pytest
 
+from jobs.errors import TooManyStreams
 from jobs.logs import MOST_LINES
 from models.errors import CityzonesError
 from service import events
@@ -126,4 +129,19 @@ def test_streams_are_bounded(api: Api) -> None:
     refused = asyncio.run(two())
     problem(refused, 503, "too-many-streams")
     assert "retry-after" in refused.headers
-    assert streams.open == 0
+    assert streams.open.total() == 0
+
+
+def test_a_tenant_with_many_streams_leaves_some_to_others() -> None:
+    streams = events.Streams(most=12)
+    taken = Counter[str]()
+    with ExitStack() as exits:
+        for tenant in ("greedy", "second", "third", "greedy"):
+            with suppress(TooManyStreams):
+                while True:
+                    streams.check(tenant)
+                    exits.enter_context(streams.one(tenant))
+                    taken[tenant] += 1
+        assert taken == {"greedy": 6, "second": 3, "third": 2}
+    streams.check("greedy")
+    assert streams.open.total() == 0
