@@ -1,4 +1,4 @@
-"""How long the queues are: what waits in the broker, and what is being worked on."""
+"""How long the queues are: what waits in the broker and for how long, and what is being worked on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from jobs.errors import QueueUnavailable
-from jobs.queue import INTERACTIVE, QUEUES
+from jobs.pool_scripts import OLDEST
+from jobs.queue import INTERACTIVE, POOLED, QUEUES
 from jobs.settings import Settings
 
 ALL_QUEUES: Final = (*QUEUES, INTERACTIVE)
@@ -18,10 +19,11 @@ _SECONDS: Final = 1.0
 
 
 class Length(NamedTuple):
-    """Pieces of work of one queue."""
+    """Pieces of work of one queue, and the seconds that the one has waited that has waited longest."""
 
     waiting: int
     running: int
+    oldest: float
 
 
 def running_key(queue: str) -> str:
@@ -45,9 +47,10 @@ def lengths(settings: Settings) -> dict[str, Length]:
     try:
         waiting = _asked(settings.broker_url, "llen", ALL_QUEUES)
         running = _asked(settings.live_url, "hlen", [running_key(queue) for queue in ALL_QUEUES])
+        oldest = _oldest(settings.live_url)
     except (redis.RedisError, OSError) as error:
         raise QueueUnavailable("the queue does not answer") from error
-    return {queue: Length(*told) for queue, *told in zip(ALL_QUEUES, waiting, running, strict=True)}
+    return {queue: Length(*told) for queue, *told in zip(ALL_QUEUES, waiting, running, oldest, strict=True)}
 
 
 def _asked(url: str, command: str, keys: Iterable[str]) -> list[int]:
@@ -56,6 +59,11 @@ def _asked(url: str, command: str, keys: Iterable[str]) -> list[int]:
             getattr(asked, command)(key)
         found: list[Any] = asked.execute()
     return [int(number) for number in found]
+
+
+def _oldest(url: str) -> list[float]:
+    with client_of(url) as client:
+        return [float(client.eval(OLDEST, 0, queue) or 0) for queue in ALL_QUEUES]  # type: ignore[arg-type]
 
 
 class QueueLengths(Collector):
@@ -73,8 +81,12 @@ class QueueLengths(Collector):
         yield GaugeMetricFamily("cityzones_queue_up", "Whether broker and live state answer", value=bool(found))
         waiting = GaugeMetricFamily("cityzones_queue_waiting", "Pieces of work that wait", labels=["queue"])
         running = GaugeMetricFamily("cityzones_queue_running", "Pieces of work that run", labels=["queue"])
+        oldest = GaugeMetricFamily(
+            "cityzones_queue_oldest_seconds", "Seconds that a piece of work has waited, at most", labels=["queue"]
+        )
         for queue, length in found.items():
             waiting.add_metric([queue], length.waiting)
             running.add_metric([queue], length.running)
-        yield waiting
-        yield running
+            if queue in POOLED:  # of the others no moment is kept
+                oldest.add_metric([queue], length.oldest)
+        yield from (waiting, running, oldest)

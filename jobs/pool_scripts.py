@@ -3,6 +3,7 @@
 Of a queue Q there are
 
 - `waiting:Q`, a hash: the pieces that wait, by name;
+- `since:Q`, a sorted set: their names by the second from which they wait;
 - `waiting:Q:T`, a list: the names of tenant T's, in the order in which they are to be handed out;
 - `turns:Q`, a sorted set: the tenants with waiting pieces, by the seconds of workers that each has had;
 - `served:Q`, a hash: these seconds, also of tenants that have nothing waiting at the moment;
@@ -38,6 +39,7 @@ end
 local function put(queue, work, first)
   if redis.call('HEXISTS', key('running', queue), work.name) == 1 then return 0 end
   if redis.call('HSETNX', key('waiting', queue), work.name, work.text) == 0 then return 0 end
+  redis.call('ZADD', key('since', queue), seconds(), work.name)
   redis.call(first and 'LPUSH' or 'RPUSH', list(queue, work.tenant), work.name)
   arrive(queue, work.tenant)
   return 1
@@ -105,6 +107,7 @@ while true do
   local text = name and redis.call('HGET', waiting, name)
   if text then
     redis.call('HDEL', waiting, name)
+    redis.call('ZREM', key('since', queue), name)
     redis.call('SET', key('clock', queue), math.max(number(next[2]), number(redis.call('GET', key('clock', queue)))))
     local usual = number(redis.call('GET', key('usual', queue)))
     charge(queue, tenant, usual)
@@ -220,5 +223,22 @@ local all = redis.call('HVALS', key('waiting', ARGV[1]))
 local found = {}
 for i = 1, #all - ARGV[2] do found[i] = all[i] end
 return found
+"""
+)
+
+# queue: for how many seconds the piece has waited that has waited longest, as text; "0" where none does.
+OLDEST: Final = (
+    _COMMON
+    + """
+local since = key('since', ARGV[1])
+while true do
+  local first = redis.call('ZRANGE', since, 0, 0, 'WITHSCORES')
+  if not first[1] then return '0' end
+  if redis.call('HEXISTS', key('waiting', ARGV[1]), first[1]) == 1 then
+    return tostring(math.max(seconds() - first[2], 0))
+  end
+  -- A worker of an older version took it, which does not keep this set.
+  redis.call('ZREM', since, first[1])
+end
 """
 )

@@ -12,8 +12,10 @@ import pytest
 import redis
 
 from jobs.errors import QueueUnavailable
+from jobs.lengths import lengths
 from jobs.live import connect
 from jobs.pool import Load, Pool
+from jobs.settings import Settings
 from jobs.work import ASSEMBLE, BLOCK, PLAN, Work
 from service.stack.valkey import EmbeddedValkey
 
@@ -230,3 +232,32 @@ def test_jobs_at_work_are_those_that_wait_or_are_done(pool: Pool) -> None:
 def test_a_pool_that_is_away_says_so() -> None:
     with pytest.raises(QueueUnavailable, match="goes on once it does"):
         Pool(connect("redis://127.0.0.1:1/1")).put(Q, piece("job_1"))
+
+
+def test_the_longest_wait_is_that_of_the_oldest_piece_that_waits(pool: Pool, valkey: EmbeddedValkey) -> None:
+    url = valkey.url(1)
+    settings = Settings.model_validate({"storage_url": "file:///nowhere", "broker_url": url, "live_url": url})
+    assert lengths(settings)[Q].oldest == 0
+    first, second = piece("job_1"), piece("job_2")
+    pool.put(Q, first)
+    time.sleep(0.3)
+    pool.put(Q, second)
+    both = lengths(settings)
+    assert 0.3 <= both[Q].oldest < 5
+    assert both["jobs"].oldest == 0
+    assert pool.take(Q, "t1", ALIVE, first) == first
+    assert lengths(settings)[Q].oldest < both[Q].oldest
+    pool.take(Q, "t2", ALIVE, second)
+    assert lengths(settings)[Q].oldest == 0
+
+
+def test_a_piece_that_an_older_worker_took_does_not_count_as_waiting(
+    pool: Pool, client: redis.Redis, valkey: EmbeddedValkey
+) -> None:
+    """Older workers keep no moments: what they take stays in the set until somebody looks."""
+    url = valkey.url(1)
+    settings = Settings.model_validate({"storage_url": "file:///nowhere", "broker_url": url, "live_url": url})
+    pool.put(Q, piece("job_1"))
+    client.hdel(f"cityzones:waiting:{Q}", piece("job_1").name)
+    assert lengths(settings)[Q].oldest == 0
+    assert client.zcard(f"cityzones:since:{Q}") == 0

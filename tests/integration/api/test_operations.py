@@ -59,6 +59,9 @@ def test_metrics_tell_the_lengths_of_queues_storage_and_the_build(api: Api, sett
     assert sum(float(number) for _, number in waiting) == 1
     assert {queue for queue, _ in waiting} == {"jobs", "blocks", "callbacks", "interactive", "upkeep"}
     assert 'cityzones_queue_running{queue="blocks"} 2.0' in text
+    oldest = dict(re.findall(r'cityzones_queue_oldest_seconds\{queue="(\w+)"\} (\S+)', text))
+    assert set(oldest) == {"jobs", "blocks", "interactive"}
+    assert sorted(float(seconds) > 0 for seconds in oldest.values()) == [False, False, True]
     assert 'cityzones_jobs_created_total{process="local-climate-zones"}' in text
     assert 'cityzones_storage_seconds_count{operation="create",outcome="done"}' in text
     assert "cityzones_build_info{" in text
