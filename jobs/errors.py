@@ -343,15 +343,3 @@ class UnknownProject(CityzonesError):
     """A job has no annotation project."""
 
     code = "no-annotation-project"
-
-
-class NoRepository(CityzonesError):
-    """No model repository was published in this object storage, or none of that number."""
-
-    code = "no-repository"
-
-
-class DamagedRepository(CityzonesError):
-    """The published model repository lacks a file, or holds one with other bytes."""
-
-    code = "damaged-repository"

@@ -17,9 +17,8 @@ from typing import Final
 from obstore.exceptions import NotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from jobs.errors import DamagedRepository, NoRepository
 from jobs.storage import Storage
-from models.errors import WeightsUnavailable
+from models.errors import CityzonesError, WeightsUnavailable
 from models.served import repository_models
 
 PREFIX: Final = "models"
@@ -27,6 +26,18 @@ _MANIFESTS: Final = f"{PREFIX}/manifests"
 _SHA256: Final = r"^[0-9a-f]{64}$"
 _INCOMING: Final = ".incoming-"
 _RACES: Final = 100
+
+
+class NoRepository(CityzonesError):
+    """No model repository was published in this object storage, or none of that number."""
+
+    code = "no-repository"
+
+
+class DamagedRepository(CityzonesError):
+    """The published model repository lacks a file, or holds one with other bytes."""
+
+    code = "damaged-repository"
 
 
 class PublishedFile(BaseModel):

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.errors import DamagedRepository, NoRepository
-from jobs.published import Manifest, fetch, publish, published
+from jobs.published import DamagedRepository, Manifest, NoRepository, fetch, publish, published
 from jobs.settings import Settings
 from jobs.storage import Storage
 from models.errors import WeightsUnavailable
