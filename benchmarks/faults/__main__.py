@@ -1,6 +1,6 @@
 """The long matrix of faults: every one strikes an installation at work, and nothing may be lost, differ or stay behind.
 
-    python -m benchmarks.faults [--jobs 24] [--only killed] [--rounds 1] [--storage ceph]
+    python -m benchmarks.faults [--jobs 12] [--rounds 2] [--only killed] [--storage ceph]
 
 starts S3 (Ceph's gateway where it is installed, else OpenStack Swift) behind a proxy, Valkey, Triton, beat and two
 workers on this machine, maps some jobs undisturbed, and then maps the same jobs again for every fault, which strikes
@@ -43,8 +43,8 @@ DISK_MIB = 96
 def main() -> None:
     """Run the matrix, then print the JSON line."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--jobs", type=int, default=24, help="jobs for each fault; a third of two blocks")
-    words.add_argument("--rounds", type=int, default=1)
+    words.add_argument("--jobs", type=int, default=12, help="jobs for each fault; a third of two blocks")
+    words.add_argument("--rounds", type=int, default=2, help="how often each fault strikes")
     words.add_argument("--only", nargs="+", default=[""], help="only faults whose name holds one of these")
     words.add_argument("--folder", type=Path, default=Path(".cityzones/benchmark-faults"))
     words.add_argument("--storage", choices=sorted(STORES), default=quickest_store())
