@@ -15,7 +15,9 @@ COPY service /build/source/service
 COPY worker /build/source/worker
 RUN cd /build/source \
     && /opt/build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /build/wheels . \
-    && /opt/cityzones/bin/pip install --no-cache-dir --no-deps /build/wheels/*.whl
+    && /opt/cityzones/bin/pip install --no-cache-dir --no-deps /build/wheels/*.whl \
+    # numba knows its sources by their time, of which an image keeps whole seconds.
+    && cd /opt/cityzones/lib/python3*/site-packages && find models worker -name '*.py' -exec touch -d 2020-01-01 {} +
 
 FROM ${BASE}
 RUN apt-get update \
@@ -25,6 +27,7 @@ RUN apt-get update \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin cityzones \
     && install -d -o 65532 -g 65532 /data /scratch /models /var/cache/cityzones/tensorrt
 COPY --from=build /opt/cityzones /opt/cityzones
+COPY docker/start.sh /usr/local/bin/cityzones-start
 ENV PATH=/opt/cityzones/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
@@ -40,8 +43,11 @@ ENV PATH=/opt/cityzones/bin:/usr/local/bin:/usr/bin:/bin \
     CITYZONES_SCRATCH=/scratch \
     CITYZONES_LOG_FORMAT=json \
     CITYZONES_WORKER_PORT=9100
-# What runs is imported once where it will run: a library that the base lacks ends the build, not a job.
+# What runs is imported once where it will run: a library that the base lacks ends the build, not a job. What numba
+# compiles is compiled here: a pod that is started for a job would spend its first minute on it.
 RUN python -c "import sys; assert sys.version_info[:2] == (3, 11), sys.version" && python -c "import worker.tasks, service.cli" \
+    && cityzones-start python -m worker.kernels \
+    && mv /tmp/numba /opt/kernels \
     && rm -rf /tmp/*
 WORKDIR /tmp
 ARG VERSION=0
@@ -58,5 +64,5 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9100/livez', timeout=4)"]
 # Celery's soft shutdown: steps that run are finished, or waited for and given back. tini passes the signal on.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["tini", "--"]
+ENTRYPOINT ["tini", "--", "cityzones-start"]
 CMD ["celery", "-A", "worker.tasks", "worker", "-Q", "interactive,jobs,blocks,callbacks,upkeep", "-c", "2", "-n", "all@%h", "--without-mingle", "--without-gossip", "-l", "WARNING"]

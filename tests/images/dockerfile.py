@@ -62,7 +62,7 @@ def _last_words(file: Dockerfile) -> Iterator[str]:
     for word in ("HEALTHCHECK", "STOPSIGNAL", "CMD"):
         if not file.all(word):
             yield f"{file.name}: no {word}"
-    if file.all("ENTRYPOINT") != ['["tini", "--"]']:
+    if not any(told.startswith('["tini", "--"') for told in file.all("ENTRYPOINT")):
         yield f"{file.name}: the entry point is not tini, which reaps and passes signals on"
     for label in LABELS:
         if not any(f"org.opencontainers.image.{label}=" in told for told in file.all("LABEL")):

@@ -42,7 +42,7 @@ SHA = "a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
         ("\nUSER 65532:65532\n", "\nUSER root\n", "user"),
         ("\nHEALTHCHECK ", "\n# HEALTHCHECK ", "HEALTHCHECK"),
         ("\nSTOPSIGNAL ", "\n# STOPSIGNAL ", "STOPSIGNAL"),
-        ('ENTRYPOINT ["tini", "--"]', 'ENTRYPOINT ["sh", "-c"]', "tini"),
+        ('ENTRYPOINT ["tini", "--"', 'ENTRYPOINT ["sh", "-c"', "tini"),
         ("org.opencontainers.image.revision", "revision", "label"),
         ("--require-hashes", "", "hashes"),
         ("PYTHONUNBUFFERED=1", "CITYZONES_NO_SUCH_SETTING=1", "CITYZONES_NO_SUCH_SETTING"),
