@@ -25,7 +25,7 @@ def finished(store: JobStore, jobs: Sequence[str], start: float, longest: float,
                 still.append(job)
         waiting = still
         console.print(f"{time.time() - start:.0f} s: {len(ends)} done, {len(waiting)} to do")
-        time.sleep(1.0 if len(waiting) < len(jobs) // 10 else 5.0)
+        time.sleep(1.0 if len(waiting) < len(jobs) // 10 else 10.0)
     return ends
 
 
