@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 4
 _PARTS_AT_ONCE = 4  # of 5 MiB each, of a file that is written: what it holds in memory
 _AWAY = "the object storage did not answer; try again shortly"
+_NO_BUCKET = "the object storage has no such bucket; create it, or set CITYZONES_STORAGE_URL to one that is there"
 T = TypeVar("T")
 
 
@@ -73,14 +75,19 @@ class Storage:
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
         attributes = None if self._settings.stores_locally else _attributes(key, content_type)
-        _retry(
-            "put", lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE)
-        )
+        if isinstance(data, Path):
+            data.stat()  # a file that is not there is the caller's mistake, and not the bucket's
+        with _in_a_bucket():
+            _retry(
+                "put",
+                lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE),
+            )
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a small object only if none is there; returns False, changing nothing, if one was."""
         try:
-            _retry("create", lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
+            with _in_a_bucket():
+                _retry("create", lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
         except AlreadyExistsError:
             return False
         return True
@@ -173,15 +180,18 @@ class Storage:
             found = (key for name in _names(self.folder / prefix) if (key := f"{prefix}/{name}") > (after or ""))
             return heapq.nsmallest(limit, found)
         listing = obstore.list(self.backend, prefix, offset=after, chunk_size=limit)
-        first = _retry("list", lambda: next(iter(listing), []))
+        with _in_a_bucket():
+            first = _retry("list", lambda: next(iter(listing), []))
         return [str(meta["path"]) for meta in first[:limit]]
 
     def _listing(self, prefix: str) -> list[Any]:
-        return _retry("list", lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
+        with _in_a_bucket():
+            return _retry("list", lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names directly below a prefix, sorted."""
-        listing = _retry("list", lambda: obstore.list_with_delimiter(self.backend, prefix))
+        with _in_a_bucket():
+            listing = _retry("list", lambda: obstore.list_with_delimiter(self.backend, prefix))
         return sorted(PurePosixPath(str(p)).name for p in listing["common_prefixes"])
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -237,6 +247,15 @@ def _retry(operation: str, call: Callable[[], T]) -> T:
                     raise StorageUnavailable(_AWAY) from error
                 time.sleep(_pause(attempt))
         raise AssertionError
+
+
+@contextmanager
+def _in_a_bucket() -> Iterator[None]:
+    """Raise StorageUnavailable where what is absent can only be the bucket: a write or a list misses nothing else."""
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise StorageUnavailable(_NO_BUCKET) from error
 
 
 def _pause(attempt: int) -> float:

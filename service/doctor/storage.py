@@ -27,7 +27,7 @@ def examine_storage(settings: Settings) -> Iterator[Finding]:
     try:
         yield from _keeping(storage, key)
         yield from _links(storage, key)
-    except (StorageUnavailable, FileNotFoundError) as error:  # the latter is a bucket that does not exist
+    except StorageUnavailable as error:
         yield _NOTES.fault("reach", f"{settings.storage_url} does not take an object: {_cause(error)}", _MEND_REACH)
         return
     yield from _removed(storage, key)

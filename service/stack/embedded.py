@@ -60,6 +60,7 @@ class EmbeddedStack:
         self._workers = workers or min(os.cpu_count() or 1, 4)
         self._overrides = dict(overrides or {})
         self._stack = ExitStack()
+        self.valkey: EmbeddedValkey | None = None
         self.triton: EmbeddedTriton | None = None
         self.worker: GuardedProcess | None = None
         self.interactive: GuardedProcess | None = None
@@ -96,20 +97,21 @@ class EmbeddedStack:
 
     def failed(self) -> str | None:
         """Return what has ended by itself, with the end of its log, or None while all is well."""
-        for process in (self.worker, self.interactive, self.service):
+        queue = self.valkey.process if self.valkey else None
+        for process in (queue, self.worker, self.interactive, self.service):
             if process and not process.alive:
                 return process.failure("ended by itself").detail
         return None
 
     def _start(self) -> None:
         self._stack.enter_context(_alone_in(self.folder))
-        valkey = self._stack.enter_context(EmbeddedValkey(data=self.folder / "valkey", logs=self.logs))
+        self.valkey = self._stack.enter_context(EmbeddedValkey(data=self.folder / "valkey", logs=self.logs))
         repository = self.folder / "models"
         served = build_repository(repository, cards().values(), cache=self._told("CITYZONES_WEIGHTS_CACHE"))
         if promptable := self._told("CITYZONES_ANNOTATION_MODELS"):
             served += add_promptable(repository, promptable)
         self.triton = self._stack.enter_context(EmbeddedTriton(repository, models=served, logs=self.logs))
-        self.environment = self._environment(valkey.broker_url(0), valkey.url(1), self.triton.grpc_url)
+        self.environment = self._environment(self.valkey.broker_url(0), self.valkey.url(1), self.triton.grpc_url)
         self.worker = self._launch("worker", self._worker_command(), grace=20.0)
         self.interactive = self._launch("interactive", self._interactive_command(), grace=20.0, port=1)
         self.service = self._launch("service", self._service_command(), grace=10.0)
@@ -169,7 +171,7 @@ def _celery(name: str, queues: tuple[str, ...], processes: int) -> list[str]:
     """Return the command of one worker."""
     return [
         *(sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", "-Q", ",".join(queues)),
-        *("-c", str(processes), "-n", f"{name}@localhost", "-l", "WARNING", "--without-mingle"),
+        *("-c", str(processes), "-n", f"{name}@localhost", "-l", "WARNING", "--without-mingle", "--without-gossip"),
     ]
 
 

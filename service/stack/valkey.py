@@ -32,7 +32,7 @@ class EmbeddedValkey:
         self._logs = logs
         self._lock = threading.Lock()
         self._folder: Path | None = None
-        self._process: GuardedProcess | None = None
+        self.process: GuardedProcess | None = None
 
     @property
     def socket(self) -> Path:
@@ -45,7 +45,7 @@ class EmbeddedValkey:
     @property
     def alive(self) -> bool:
         """Whether the server runs."""
-        return self._process is not None and self._process.alive
+        return self.process is not None and self.process.alive
 
     def url(self, database: int = 0) -> str:
         """Return the URL of a database for redis-py: `unix://…?db=n`."""
@@ -74,14 +74,14 @@ class EmbeddedValkey:
             if len(str(self.socket)) > _LONGEST_SOCKET:
                 msg = f"{self._folder} is too long for a unix socket; set TMPDIR to a shorter folder"
                 raise StackFailed(msg)
-            self._process = GuardedProcess(
+            self.process = GuardedProcess(
                 "Valkey",
                 self._command(binary, self._folder),
                 log=(self._logs or self._folder) / "valkey.log",
                 folder=self._folder,
             )
         try:
-            self._process.wait_until(self._answers, timeout=START_TIMEOUT)
+            self.process.wait_until(self._answers, timeout=START_TIMEOUT)
         except BaseException:
             self.stop()
             raise
@@ -89,8 +89,8 @@ class EmbeddedValkey:
     def stop(self) -> None:
         """End the server; what `data` keeps is on disk by then. Harmless when called twice."""
         with self._lock:
-            if self._process:
-                self._process.stop()
+            if self.process:
+                self.process.stop()
 
     def _answers(self) -> bool:
         client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2.0)

@@ -11,7 +11,9 @@ import obstore
 import pytest
 from obstore.exceptions import NotFoundError, PermissionDeniedError, UnauthenticatedError
 
+from jobs.errors import StorageUnavailable
 from jobs.live import LiveJobs, connect
+from jobs.storage import Storage
 from jobs.store import JobStore
 from models.errors import CityzonesError
 from service.stack.valkey import EmbeddedValkey
@@ -46,6 +48,24 @@ def test_objects_are_put_read_listed_and_deleted(place: Place, tmp_path: Path) -
         list(storage.stream("a/b/none"))
     storage.delete(["a/b/one.bin", "a/b/none"])
     assert storage.keys("a/b") == ["a/b/two.bin"]
+
+
+def test_a_bucket_that_is_not_there_is_an_outage_and_no_absent_object(place: Place, tmp_path: Path) -> None:
+    if place.storage.folder:
+        with pytest.raises(FileNotFoundError):
+            place.storage.put("a", tmp_path / "no file")
+        return
+    storage = Storage(place.settings.model_copy(update={"storage_url": "s3://no-such-bucket"}))
+    calls = (
+        lambda: storage.put("a", b"1"),
+        lambda: storage.create("a", b"1"),
+        lambda: storage.keys("a"),
+        lambda: storage.page("a", after=None, limit=3),
+        lambda: storage.folders("a"),
+    )
+    for call in calls:
+        with pytest.raises(StorageUnavailable, match="no such bucket"):
+            call()
 
 
 def test_lists_go_on_after_a_key(place: Place) -> None:
