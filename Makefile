@@ -21,7 +21,7 @@ up: environments web  ## keep the whole stack running
 
 web: $(PAGE)  ## build the web page that the service serves at /
 
-bento: environments web  ## pack the API with its page: `bentoml containerize cityzones:latest` makes an image of it
+bento: environments web  ## pack the API with its page; `bentoml containerize cityzones:latest` makes an image of it (docs/images.md)
 	.venv/bin/bentoml build
 
 test: environments .venv/.tools web  ## lint, types, import floors, all tests

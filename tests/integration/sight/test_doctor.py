@@ -224,6 +224,14 @@ def test_a_queue_as_it_should_be_has_no_finding(tmp_path):
         assert set(states(examine_queue(server.settings)).values()) == {"ok"}
 
 
+def test_a_queue_older_than_what_is_needed_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr("service.doctor.queue._OLDEST", (99, 0))  # no server so old installs here
+    with Valkey(tmp_path) as server:
+        found = by_check(examine_queue(server.settings))
+    assert found["broker"].state == found["live state"].state == "fault"
+    assert "too old" in found["broker"].said
+
+
 def test_a_queue_that_is_away_is_a_fault():
     settings = Settings(broker_url="redis://127.0.0.1:1/0", live_url="redis://127.0.0.1:1/1")
     assert states(examine_queue(settings)) == {"broker": "fault", "live state": "fault"}
@@ -247,6 +255,15 @@ def test_workers_that_are_missing_and_a_beat_that_stopped_are_faults(tmp_path):
         beat = by_check(examine_workers(server.settings))["beat"]
         assert beat.state == "fault"
         assert "ago" in beat.said
+
+
+def test_workers_of_another_version_are_named(seen, monkeypatch):
+    monkeypatch.setattr("service.doctor.workers.software_version", lambda: "999.0")
+    found = by_check(examine_workers(seen.settings))["versions"]
+    assert found.state == "warning"
+    assert "embedded@localhost runs" in found.said
+    assert "this is 999.0" in found.said
+    assert "upgrade" in found.mend
 
 
 def test_a_model_that_died_is_found_by_its_inference(seen):
