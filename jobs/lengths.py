@@ -50,7 +50,8 @@ def lengths(settings: Settings) -> dict[str, Length]:
         oldest = _oldest(settings.live_url)
     except (redis.RedisError, OSError) as error:
         raise QueueUnavailable("the queue does not answer") from error
-    return {queue: Length(*told) for queue, *told in zip(ALL_QUEUES, waiting, running, oldest, strict=True)}
+    each = zip(waiting, running, oldest, strict=True)
+    return {queue: Length(*told) for queue, told in zip(ALL_QUEUES, each, strict=True)}
 
 
 def _asked(url: str, command: str, keys: Iterable[str]) -> list[int]:
@@ -63,7 +64,7 @@ def _asked(url: str, command: str, keys: Iterable[str]) -> list[int]:
 
 def _oldest(url: str) -> list[float]:
     with client_of(url) as client:
-        return [float(client.eval(OLDEST, 0, queue) or 0) for queue in ALL_QUEUES]  # type: ignore[arg-type]
+        return [float(client.eval(OLDEST, 0, queue) or 0) for queue in ALL_QUEUES]
 
 
 class QueueLengths(Collector):
