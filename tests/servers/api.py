@@ -123,8 +123,16 @@ class Api:
 class Served:
     """`bentoml serve` of the service with these settings: `with Served(settings, folder) as served: served.url`."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], *, path: Path | None = None) -> None:
-        """Prepare a server; `path` goes before everything else a Python process imports from."""
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        *,
+        path: Path | None = None,
+        what: str = "service.service:Cityzones",
+    ) -> None:
+        """Prepare a server of `what`; `path` goes before everything else a Python process imports from."""
+        self.what = what
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "service.log"
@@ -148,7 +156,7 @@ class Served:
         return Settings.of_environment(self.environment)
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "bentoml", "serve", "service.service:Cityzones"]
+        command = [sys.executable, "-m", "bentoml", "serve", self.what]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         self.process = GuardedProcess("service", command, log=self.log, environment=self.environment, grace=20.0)
         self.process.wait_until(self._lives, timeout=60.0)
