@@ -8,7 +8,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -75,19 +74,14 @@ class Storage:
     def put(self, key: str, data: bytes | Path, *, content_type: str | None = None) -> None:
         """Write an object, replacing what is there (callers make sure that twice gives the same bytes)."""
         attributes = None if self._settings.stores_locally else _attributes(key, content_type)
-        if isinstance(data, Path):
-            data.stat()  # a file that is not there is the caller's mistake, and not the bucket's
-        with _in_a_bucket():
-            _retry(
-                "put",
-                lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE),
-            )
+        _retry(
+            "put", lambda: obstore.put(self.backend, key, data, attributes=attributes, max_concurrency=_PARTS_AT_ONCE)
+        )
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a small object only if none is there; returns False, changing nothing, if one was."""
         try:
-            with _in_a_bucket():
-                _retry("create", lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
+            _retry("create", lambda: obstore.put(self.backend, key, data, mode="create", use_multipart=False))
         except AlreadyExistsError:
             return False
         return True
@@ -119,7 +113,8 @@ class Storage:
                 try:
                     found = await obstore.get_async(self.backend, key)
                     return bytes(await found.bytes_async())
-                except (NotFoundError, FileNotFoundError):
+                except (NotFoundError, FileNotFoundError) as error:
+                    _check_bucket(error)
                     outcome.word = "absent"
                     return None
                 except (BaseError, OSError) as error:
@@ -180,18 +175,15 @@ class Storage:
             found = (key for name in _names(self.folder / prefix) if (key := f"{prefix}/{name}") > (after or ""))
             return heapq.nsmallest(limit, found)
         listing = obstore.list(self.backend, prefix, offset=after, chunk_size=limit)
-        with _in_a_bucket():
-            first = _retry("list", lambda: next(iter(listing), []))
+        first = _retry("list", lambda: next(iter(listing), []))
         return [str(meta["path"]) for meta in first[:limit]]
 
     def _listing(self, prefix: str) -> list[Any]:
-        with _in_a_bucket():
-            return _retry("list", lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
+        return _retry("list", lambda: [meta for page in obstore.list(self.backend, prefix) for meta in page])
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names directly below a prefix, sorted."""
-        with _in_a_bucket():
-            listing = _retry("list", lambda: obstore.list_with_delimiter(self.backend, prefix))
+        listing = _retry("list", lambda: obstore.list_with_delimiter(self.backend, prefix))
         return sorted(PurePosixPath(str(p)).name for p in listing["common_prefixes"])
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -240,21 +232,20 @@ def _retry(operation: str, call: Callable[[], T]) -> T:
             try:
                 return call()
             except (AlreadyExistsError, NotFoundError, FileNotFoundError) as error:
+                _check_bucket(error)
                 outcome.word = "exists" if isinstance(error, AlreadyExistsError) else "absent"
                 raise
             except (BaseError, OSError) as error:
+                _check_bucket(error)
                 if attempt == _ATTEMPTS - 1:
                     raise StorageUnavailable(_AWAY) from error
                 time.sleep(_pause(attempt))
         raise AssertionError
 
 
-@contextmanager
-def _in_a_bucket() -> Iterator[None]:
-    """Raise StorageUnavailable where what is absent can only be the bucket: a write or a list misses nothing else."""
-    try:
-        yield
-    except (NotFoundError, FileNotFoundError) as error:
+def _check_bucket(error: Exception) -> None:
+    """Raise StorageUnavailable where not an object is absent, but the bucket: no try again brings it."""
+    if "<Code>NoSuchBucket</Code>" in str(error):
         raise StorageUnavailable(_NO_BUCKET) from error
 
 

@@ -52,7 +52,7 @@ def test_a_stop_removes_socket_and_folder() -> None:
 def test_a_killed_launcher_leaves_nothing() -> None:
     script = (
         "import time\nfrom service.stack.valkey import EmbeddedValkey\nv = EmbeddedValkey()\nv.start()\n"
-        "print(v.socket.parent, v._process.guard_pid, flush=True)\ntime.sleep(600)"
+        "print(v.socket.parent, v.process.guard_pid, flush=True)\ntime.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as launcher:
         assert launcher.stdout is not None

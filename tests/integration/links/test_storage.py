@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,13 +51,13 @@ def test_objects_are_put_read_listed_and_deleted(place: Place, tmp_path: Path) -
     assert storage.keys("a/b") == ["a/b/two.bin"]
 
 
-def test_a_bucket_that_is_not_there_is_an_outage_and_no_absent_object(place: Place, tmp_path: Path) -> None:
+def test_a_bucket_that_is_not_there_is_an_outage_and_no_absent_object(place: Place) -> None:
     if place.storage.folder:
-        with pytest.raises(FileNotFoundError):
-            place.storage.put("a", tmp_path / "no file")
-        return
+        return  # a folder is made where there is none
     storage = Storage(place.settings.model_copy(update={"storage_url": "s3://no-such-bucket"}))
     calls = (
+        lambda: storage.get("a"),
+        lambda: asyncio.run(storage.get_async("a")),
         lambda: storage.put("a", b"1"),
         lambda: storage.create("a", b"1"),
         lambda: storage.keys("a"),
