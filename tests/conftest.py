@@ -25,6 +25,18 @@ from tests.servers.stac import StaticServer
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# Folders whose servers, started once for all their files, would else be started by every process for each file.
+TOGETHER = {"served", "sight", "links", "contract"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run the tests of a file, or of a folder that shares servers (`--dist loadgroup`)."""
+    for item in items:
+        folder = item.path.parent
+        group = folder if folder.name in TOGETHER else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(ROOT))))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with real data beside the checkout; absent is a skip, and a failure where CI=true."""

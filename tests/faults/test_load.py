@@ -13,6 +13,7 @@ MOST_GROWTH = 0.05
 
 
 @pytest.mark.scale
+@pytest.mark.timeout(1800)
 def test_many_jobs_at_once_are_shared_out_and_leave_no_memory_behind(tmp_path: Path) -> None:
     told = measure(tmp_path, jobs=JOBS, workers=2)
     assert told["jobs"] >= JOBS, told

@@ -24,6 +24,8 @@ from service.stack.process import free_port
 from service.stack.triton import EmbeddedTriton
 from tests.servers.tiny_model import tiny_card, write_tiny_model
 
+pytestmark = pytest.mark.scale  # seconds of waiting for servers that come and go
+
 ROOT = Path(__file__).resolve().parents[2]
 _SERVE = """
 import logging, sys

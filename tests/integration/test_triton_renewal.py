@@ -16,6 +16,8 @@ from service.stack.triton import EmbeddedTriton, Listening
 from service.stack.triton_server import PORTS
 from tests.servers.tiny_model import tiny_card, write_tiny_model
 
+pytestmark = pytest.mark.scale  # seconds of waiting for servers that come and go
+
 _SECONDS = 8.0
 
 

@@ -12,6 +12,8 @@ from supply.audit import Outcome, Report, ask_npm, ask_python, verdict
 from supply.locks import ROOT
 from tests.servers.threaded import Threaded
 
+pytestmark = pytest.mark.scale  # seconds of waiting for servers that come and go
+
 NOWHERE = "http://127.0.0.1:9/"
 
 

@@ -10,6 +10,8 @@ from tests.servers.api import settings_in, store_of
 from tests.servers.plans import planned
 from worker.pipeline import probabilities
 
+pytestmark = pytest.mark.scale  # seconds of waiting for servers that come and go
+
 NOBODY = {
     "storage_url": "s3://maps", "s3_endpoint": "http://127.0.0.1:9", "s3_access_key_id": "a",
     "s3_secret_access_key": "b",

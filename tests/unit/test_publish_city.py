@@ -59,6 +59,7 @@ def table(folder: Path) -> dict:
     }
 
 
+@pytest.mark.scale
 def test_a_run_is_published_with_what_its_folds_measured(folder: Path, made: Path, tmp_path: Path):
     publish(made, table(folder), read_city(folder), tmp_path, tmp_path)
     card = read_card(tmp_path / "probe-rgb.toml")

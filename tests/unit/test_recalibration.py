@@ -127,6 +127,7 @@ def test_a_folder_without_the_run_is_told_before_anything_is_computed(tmp_path: 
     assert not (tmp_path / "weights").exists()
 
 
+@pytest.mark.scale
 def test_publishing_again_writes_graph_and_card(tmp_path: Path):
     for source in (WEIGHTS, CARD):
         shutil.copy(source, tmp_path)
