@@ -14,6 +14,7 @@ import pytest
 import redis
 from celery import Celery
 
+from service.stack.embedded import EmbeddedStack
 from service.stack.process import StackFailed
 from service.stack.valkey import EmbeddedValkey
 
@@ -73,3 +74,17 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (data / "appendonly.aof.manifest").write_text("not a manifest\n")
     with pytest.raises(StackFailed, match="ended while starting"):
         EmbeddedValkey(data=tmp_path / "data").start()
+
+
+@pytest.mark.scale
+def test_a_stack_tells_that_its_valkey_has_ended(tmp_path: Path) -> None:
+    with EmbeddedStack(tmp_path, workers=1) as stack:
+        assert stack.failed() is None
+        assert stack.valkey is not None
+        assert stack.valkey.process is not None
+        for server in psutil.Process(stack.valkey.process.guard_pid).children():
+            server.kill()
+        limit = time.monotonic() + 10
+        while stack.valkey.alive and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert "Valkey ended by itself" in str(stack.failed())
