@@ -2,9 +2,9 @@
 
     python -m benchmarks.load [--jobs 1000] [--workers 2] [--folder .cityzones/benchmark-load]
 
-starts the embedded stack with keys asked for. One tenant sends three quarters of the jobs, small ones and larger ones
-mixed, as fast as they are accepted; then a second tenant sends the rest, and more until it is told to come later; a
-third, who may have two jobs at a time, sends ten. Then it is waited for all that was accepted. The last line is JSON:
+starts the embedded stack with keys asked for. A tenant who may have two jobs at a time sends ten. Another sends three
+quarters of the jobs, small ones and larger ones mixed, as fast as they are accepted; then a third sends the rest, and
+more until it is told to come later. Then it is waited for all that was accepted. The last line is JSON:
 
 - `jobs`, how many were accepted, `lost`, how many of them did not succeed, and `seconds` until the last had;
 - `wait_ratio`, for each tenant the mean time its jobs took to finish, over what it would be if both had worked through
@@ -79,10 +79,10 @@ def _run(stack: EmbeddedStack, sample: Path, jobs: int) -> dict[str, Any]:
     asked, store = bodies(sample), JobStore(storage, LiveJobs(connect(stack.settings.live_url)))
     with Memory() as memory:
         start = time.time()
+        limited = send(stack.url, keys["limited"], asked, number=10)
         many = send(stack.url, keys["many"], asked, number=jobs * 3 // 4)
         few = send(stack.url, keys["few"], asked, number=jobs // 4)
-        limited = send(stack.url, keys["limited"], asked, number=10)
-        more = send(stack.url, keys["few"], asked, number=jobs // 4, until_refused=True)
+        more = send(stack.url, keys["few"], asked, number=jobs, until_refused=True)
         console.print(f"{len(many.jobs)} + {len(few.jobs)} + {len(more.jobs)} jobs after {time.time() - start:.0f} s")
         ends = finished(store, [*many.jobs, *few.jobs, *more.jobs, *limited.jobs], start, LONGEST_SECONDS, console)
     return _figures({"many": many, "few": few + more}, limited, ends, memory)
