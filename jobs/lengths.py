@@ -45,26 +45,21 @@ def client_of(url: str, *, seconds: float = _SECONDS) -> redis.Redis:
 def lengths(settings: Settings) -> dict[str, Length]:
     """Return the length of every queue; raises QueueUnavailable within seconds."""
     try:
-        waiting = _asked(settings.broker_url, "llen", ALL_QUEUES)
-        running = _asked(settings.live_url, "hlen", [running_key(queue) for queue in ALL_QUEUES])
-        oldest = _oldest(settings.live_url)
+        waiting = _asked(settings.broker_url, [("llen", queue) for queue in ALL_QUEUES])
+        running = [("hlen", running_key(queue)) for queue in ALL_QUEUES]
+        live = _asked(settings.live_url, [*running, *(("eval", OLDEST, 0, queue) for queue in ALL_QUEUES)])
     except (redis.RedisError, OSError) as error:
         raise QueueUnavailable("the queue does not answer") from error
-    each = zip(waiting, running, oldest, strict=True)
-    return {queue: Length(*told) for queue, told in zip(ALL_QUEUES, each, strict=True)}
+    each = zip(ALL_QUEUES, waiting, live, live[len(ALL_QUEUES) :], strict=False)  # live holds both, one after the other
+    return {queue: Length(int(waits), int(runs), float(oldest)) for queue, waits, runs, oldest in each}
 
 
-def _asked(url: str, command: str, keys: Iterable[str]) -> list[int]:
+def _asked(url: str, calls: Iterable[tuple[Any, ...]]) -> list[Any]:
     with client_of(url) as client, client.pipeline(transaction=False) as asked:
-        for key in keys:
-            getattr(asked, command)(key)
+        for command, *words in calls:
+            getattr(asked, command)(*words)
         found: list[Any] = asked.execute()
-    return [int(number) for number in found]
-
-
-def _oldest(url: str) -> list[float]:
-    with client_of(url) as client:
-        return [float(client.eval(OLDEST, 0, queue) or 0) for queue in ALL_QUEUES]
+    return found
 
 
 class QueueLengths(Collector):

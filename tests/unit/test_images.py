@@ -60,6 +60,7 @@ def test_each_rule_of_dockerfiles_catches_its_fault(name: str, old: str, new: st
 @pytest.mark.parametrize(
     ("name", "old", "new", "says"),
     [
+        ("worker.Dockerfile", ', "cityzones-start"]', "]", "tini"),
         ("worker.Dockerfile", "COPY worker ", "COPY workers ", "workers"),
         ("worker.Dockerfile", "COPY worker ", "COPY tests ", "dockerignore"),
         ("worker.Dockerfile", "callbacks,", "", "callbacks"),
