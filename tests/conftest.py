@@ -21,20 +21,15 @@ from tests.missing import without
 from tests.servers.cards import reading_cards, write_cards
 from tests.servers.pictures import picture_card, write_picture_model
 from tests.servers.stac import StaticServer
+from tests.together import TogetherScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# Folders whose servers, started once for all their files, would else be started by every process for each file.
-TOGETHER = {"served", "sight", "links", "contract"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run the tests of a file, or of a folder that shares servers (`--dist loadgroup`)."""
-    for item in items:
-        folder = item.path.parent
-        group = folder if folder.name in TOGETHER else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(ROOT))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherScheduling:
+    """Deal tests out to processes so that what shares servers runs in one, whatever `--dist` says."""
+    return TogetherScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -58,12 +58,14 @@ def test_what_is_lost_or_differs_or_stays_is_told(trial):
         storage.put(f"jobs/{good}/stray", b"")
         storage.delete(key for key in storage.keys("open"))
         memory.touch()
+        installation.workers.add(ended.pid)
         return Struck(0.0)
 
     try:
         outcome = trial.run(Fault("planted", strike))
     finally:
         memory.unlink(missing_ok=True)
+        trial.installation.workers.discard(ended.pid)
     assert set(outcome.lost) == {gone, unfinished}
     assert outcome.differing == (changed,)
     assert {f"jobs/{good}/stray", f"jobs/{gone}/result.json", memory.name} <= set(outcome.orphans)

@@ -65,8 +65,8 @@ def registered(server: EmbeddedTriton) -> list[str]:
         asker.close()
 
 
-def left_in_shm() -> list[str]:
-    return [path.name for path in Path("/dev/shm").glob(f"cityzones-client-*-{os.getpid()}-*")]
+def left_in_shm(pid: int | None = None) -> list[str]:
+    return [path.name for path in Path("/dev/shm").glob(f"cityzones-client-*-{pid or os.getpid()}-*")]
 
 
 def test_the_bytes_are_those_of_the_wire(triton: EmbeddedTriton) -> None:
@@ -190,17 +190,12 @@ if sys.argv[2] == "killed":
 
 @pytest.mark.parametrize("end", ["ends", "killed"])
 def test_a_process_that_ends_leaves_nothing(triton: EmbeddedTriton, end: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, triton.grpc_url, end],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stdout == "mapped\n", done.stderr
-    assert done.returncode == (-signal.SIGKILL if end == "killed" else 0)
-    assert not list(Path("/dev/shm").glob("cityzones-client-*"))
+    command = [sys.executable, "-c", SCRIPT, triton.grpc_url, end]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told, errors = process.communicate(timeout=60)
+    assert told == "mapped\n", errors
+    assert process.returncode == (-signal.SIGKILL if end == "killed" else 0)
+    assert not left_in_shm(process.pid)
     # Only the killed one could not tell the server; the next client of this host does.
     assert len(registered(triton)) == (1 if end == "killed" else 0)
     following = client(triton)

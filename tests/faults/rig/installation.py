@@ -65,6 +65,7 @@ class Installation:
         self._made = 0
         self.hosts: list[Host] = []
         self.killed: list[psutil.Process] = []
+        self.workers: set[int] = set()
         self.api: GuardedProcess | None = None
         self.s3 = make_store(storage, folder / "s3")
         self.proxy = Proxy(lambda: self.s3.endpoint)
@@ -192,6 +193,10 @@ class Installation:
             return len(app.control.ping(timeout=0.5)) >= len(self.hosts)
         except (RedisError, OperationalError):  # a connection kept from before Valkey was killed
             return False
+
+    def look_who_works(self) -> None:
+        """Note the ids of the processes that the hosts have now in `workers`, where those of the past stay."""
+        self.workers.update(member.pid for host in list(self.hosts) for member in family_of(host.process))
 
     def kill_host(self, host: Host) -> None:
         """Kill a worker, main process and all, and start another in its place."""

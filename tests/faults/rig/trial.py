@@ -23,6 +23,7 @@ from tests.faults.rig.installation import Installation
 
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _CLIENT: Final = re.compile(r"cityzones-client-\d+-(\d+)-")
+"""Memory shared with a model server; its second number is the process that made it."""
 _IDLE: Final = Load(waiting=0, running=0)
 _POLL: Final = 0.25
 
@@ -141,11 +142,12 @@ class Trial:
 
     @contextmanager
     def _watching(self) -> Iterator[list[float]]:
-        """Yield a list whose last item is the moment when a job was last seen open."""
+        """Yield a list whose last item is the moment when a job was last seen open; look who works meanwhile."""
         seen, over = [time.monotonic()], threading.Event()
 
         def watch() -> None:
             while not over.wait(_POLL):
+                self.installation.look_who_works()
                 with suppress(StorageUnavailable, OSError):
                     if self.installation.store.storage.keys("open"):
                         seen[0] = time.monotonic()
@@ -212,9 +214,10 @@ class Trial:
         return sorted(key for key in self._keys() ^ self._left if not any(name in key for name in apart))
 
     def _forsaken_memory(self) -> list[str]:
-        """Return what lies in shared memory of model servers we had, and of clients that have ended."""
+        """Return what lies in shared memory of model servers we had, and of workers that have ended."""
         names = [path.name for path in _SHARED_MEMORY.glob("cityzones-*")]
-        dead = [name for name in names if (of := _CLIENT.match(name)) and not psutil.pid_exists(int(of[1]))]
+        ended = {pid for pid in self.installation.workers if not psutil.pid_exists(pid)}
+        dead = [name for name in names if (of := _CLIENT.match(name)) and int(of[1]) in ended]
         return [*dead, *(name for name in names if name.startswith(tuple(self.installation.former_prefixes)))]
 
     def _survivors(self) -> list[str]:
