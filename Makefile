@@ -31,7 +31,7 @@ test: environments .venv/.tools web  ## lint, types, import floors, all tests
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/pytest -n $(AT_ONCE) --dist loadfile
+	.venv/bin/pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 test-scale: environments .venv/.tools web  ## the tests of more machines, load and broken imagery
 	.venv/bin/pytest -m scale

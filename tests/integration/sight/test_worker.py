@@ -140,6 +140,7 @@ class Worker:
         raise AssertionError(self.process.tail() if found is None else found.text)
 
 
+@pytest.mark.scale
 def test_a_worker_without_its_parts_lives_but_is_not_ready(tmp_path):
     with EmbeddedValkey() as valkey:
         told = {
