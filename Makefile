@@ -73,7 +73,7 @@ environments: .venv/.runtime .triton/.runtime
 
 .venv/.tools: .venv/.runtime requirements/dev.txt
 	@echo "Adding test tools and the train extra to .venv …"
-	@.venv/bin/python $(PIP) --require-hashes -r requirements/dev.txt
+	@.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements/dev.txt
 	@.venv/bin/python $(PIP) torch==2.13.0
 	@touch $@
 

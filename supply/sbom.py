@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from jsonschema import Draft7Validator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from rfc3986_validator import validate_rfc3986
 
 from supply.locks import ROOT, Pin, asked, pins
 
@@ -64,6 +67,21 @@ BILLS: Final[Mapping[str, Callable[[], Bill]]] = {
     "triton": lambda: python_bill("triton", ROOT / ".triton/bin/python", name="cityzones-triton"),
     "web": web_bill,
 }
+
+
+def is_iri_reference(told: object) -> bool:
+    """Return whether a value of a bill is an IRI reference: a URI reference once all else than ASCII is escaped.
+
+    By RFC 3987, 3.1. jsonschema checks it itself only with a package that every process would wait for: see
+    docs/development.md.
+    """
+    if not isinstance(told, str):
+        return True
+    escaped = "".join(each if each.isascii() else quote(each) for each in told)
+    return bool(validate_rfc3986(escaped, rule="URI_reference"))
+
+
+Draft7Validator.FORMAT_CHECKER.checks("iri-reference")(is_iri_reference)
 
 
 def as_json(bill: Bill) -> str:

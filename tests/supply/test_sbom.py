@@ -8,7 +8,7 @@ import pytest
 
 import supply.sbom
 from supply.locks import ROOT, Pin, pins
-from supply.sbom import BILLS, Bill, UnfitEnvironment, as_json, python_bill
+from supply.sbom import BILLS, Bill, UnfitEnvironment, as_json, is_iri_reference, python_bill
 
 
 def test_a_bill_names_what_its_lock_pins_with_hashes_and_nothing_else(bills: dict[str, Bill]) -> None:
@@ -55,11 +55,18 @@ def test_a_bill_fits_the_schema_and_is_the_same_twice(bills: dict[str, Bill]) ->
         {"components": [{"name": "a part without a type"}]},
         {"dependencies": [{"dependsOn": []}]},
         {"unheard": "of"},
+        {"externalReferences": [{"type": "website", "url": "https://a host.example/"}]},
+        {"externalReferences": [{"type": "website", "url": "https://example.org/%zz"}]},
     ],
 )
 def test_a_bill_the_schema_forbids_is_refused(bills: dict[str, Bill], damage: Bill) -> None:
     with pytest.raises(ValueError, match=r"'"):
         as_json(bills["triton"] | damage)
+
+
+@pytest.mark.parametrize("url", ["https://bücher.example/straße?q=ä#ü", "../up", "", "pkg:pypi/numpy@2.0", 7])
+def test_addresses_in_any_script_are_references(url: object) -> None:
+    assert is_iri_reference(url)
 
 
 def test_an_environment_that_differs_from_its_lock_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
