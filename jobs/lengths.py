@@ -50,7 +50,8 @@ def lengths(settings: Settings) -> dict[str, Length]:
         live = _asked(settings.live_url, [*running, *(("eval", OLDEST, 0, queue) for queue in ALL_QUEUES)])
     except (redis.RedisError, OSError) as error:
         raise QueueUnavailable("the queue does not answer") from error
-    each = zip(ALL_QUEUES, waiting, live, live[len(ALL_QUEUES) :], strict=False)  # live holds both, one after the other
+    split = len(ALL_QUEUES)
+    each = zip(ALL_QUEUES, waiting, live[:split], live[split:], strict=True)
     return {queue: Length(int(waits), int(runs), float(oldest)) for queue, waits, runs, oldest in each}
 
 

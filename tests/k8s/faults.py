@@ -119,7 +119,7 @@ def _mount(container: Thing, name: str) -> Thing:
     return next(mount for mount in container["volumeMounts"] if mount["name"] == name)
 
 
-def _of_names() -> None:
+def _of_references() -> None:
     _fault(names.references_exist, "map", lambda c: _worker(c)["envFrom"][0]["configMapRef"].update(name="settings"))
     _fault(names.references_exist, "secret", lambda c: _worker(c)["envFrom"][1]["secretRef"].update(name="redis"))
     _fault(
@@ -154,6 +154,10 @@ def _of_names() -> None:
         "password",
         lambda c: _worker(c)["env"].append({"name": "CITYZONES_BROKER_URL", "value": "redis://:secret@valkey"}),
     )
+    _fault(names.priorities_exist, "priority", lambda c: _drop(c, "PriorityClass", "cityzones-serving"))
+
+
+def _of_settings() -> None:
     _fault(names.settings_exist, "misspelt", lambda c: c.settings.update(CITYZONES_TRITON_ADDRESS="triton:8001"))
     _fault(
         names.settings_exist, "variable", lambda c: _worker(c)["env"].append({"name": "CITYZONES_PORT", "value": "1"})
@@ -163,6 +167,9 @@ def _of_names() -> None:
     _fault(
         names.settings_agree, "half_a_key", lambda c: c.secret("cityzones-storage").pop("CITYZONES_S3_ACCESS_KEY_ID")
     )
+
+
+def _of_selectors() -> None:
     _fault(
         names.each_selects_its_own,
         "two",
@@ -200,7 +207,9 @@ def _of_names() -> None:
         "monitor",
         lambda c: c.get("ServiceMonitor", "api")["spec"]["endpoints"][0].update(port="web"),
     )
-    _fault(names.priorities_exist, "priority", lambda c: _drop(c, "PriorityClass", "cityzones-serving"))
+
+
+def _of_ingress() -> None:
     _fault(names.leads_in, "body", lambda c: _annotations(c).pop("nginx.ingress.kubernetes.io/proxy-body-size"))
     _fault(
         names.leads_in,
@@ -325,5 +334,5 @@ def _of_network() -> None:
     _fault(network.strangers_kept_out, "controller", lambda c: _drop(c, "NetworkPolicy", "ingress-to-api"))
 
 
-for _plant in (_of_pods, _of_names, _of_load, _of_network):
+for _plant in (_of_pods, _of_references, _of_settings, _of_selectors, _of_ingress, _of_load, _of_network):
     _plant()

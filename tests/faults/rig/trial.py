@@ -152,6 +152,7 @@ class Trial:
                     if self.installation.store.storage.keys("open"):
                         seen[0] = time.monotonic()
 
+        self.installation.look_who_works()  # before anything is killed
         thread = threading.Thread(target=watch, name="watching", daemon=True)
         thread.start()
         try:
